@@ -1,0 +1,79 @@
+# What people and CI call. Everything is set up in .venv at the first call, and again when a source has changed.
+#
+#   make demo          run the heat-equation ensemble; the picture is in ./demo
+#   make test          run the whole test-suite; ARGS="tests/domain -k tags" for a part of it
+#   make lint types    style, layers and links; types
+#   make wheel-test    build the wheel and the sdist, and try both outside of this directory
+#   make sanitize fuzz the server module under sanitizers; FUZZ_SECONDS=30
+#   make bench         the measurements; ARGS=--quick for a look
+#   make clean         remove everything that the above made
+#
+# PYTHON=/path/to/python3.12 chooses the interpreter (3.11 or later) when .venv is made.
+
+PYTHON ?=
+VENV ?= .venv
+ARGS ?=
+FUZZ_SECONDS ?= 30
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml CMakeLists.txt $(shell find src -name '*.py' -o -name '*.[ch]' -o -name py.typed)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types wheel wheel-test sanitize fuzz bench clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# The stamps lie inside the virtual environment, so that they go with it.
+
+$(VENV)/.made:
+	@scripts/make-venv.sh $(VENV) $(PYTHON)
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.made $(SOURCES)
+	@echo "Installing this package and what it needs into $(VENV) ..."
+	@$(PIP) install --quiet .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml
+	@echo "Installing the test tools into $(VENV) ..."
+	@$(PIP) install --quiet 'pip>=25.1'
+	@$(PIP) install --quiet --group test
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test pyproject.toml
+	@echo "Installing the development tools into $(VENV) ..."
+	@$(PIP) install --quiet --group dev
+	@touch $@
+
+demo: $(VENV)/.package
+	@$(BIN)/python examples/heat_ensemble/driver.py
+
+test: $(VENV)/.package $(VENV)/.test
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.package $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check_links.py
+
+types: $(VENV)/.package $(VENV)/.dev
+	$(BIN)/mypy
+	scripts/check-user-types.sh $(BIN)
+
+wheel: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+wheel-test: wheel
+	scripts/test-wheel.sh $(BIN)/python dist
+
+bench: $(VENV)/.package $(VENV)/.test
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit; done
+
+clean:
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

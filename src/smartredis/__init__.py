@@ -1,0 +1,29 @@
+"""`smartsim.client` under the name that application scripts import."""
+
+from smartsim.client import (
+    Client,
+    ConfigOptions,
+    LLDebug,
+    LLDeveloper,
+    LLInfo,
+    LLQuiet,
+    LogContext,
+    SRObject,
+    log_data,
+    log_error,
+    log_warning,
+)
+
+__all__ = [
+    "Client",
+    "ConfigOptions",
+    "LLDebug",
+    "LLDeveloper",
+    "LLInfo",
+    "LLQuiet",
+    "LogContext",
+    "SRObject",
+    "log_data",
+    "log_error",
+    "log_warning",
+]

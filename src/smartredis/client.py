@@ -1,0 +1,5 @@
+"""The client."""
+
+from smartsim.client import Client
+
+__all__ = ["Client"]

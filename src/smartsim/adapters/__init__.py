@@ -1,0 +1,1 @@
+"""One folder per port: the real adapters and, beside them, the fake that the same conformance suite covers."""

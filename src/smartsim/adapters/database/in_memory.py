@@ -1,0 +1,66 @@
+"""A database server that serves nothing, for experiments on fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from smartsim.domain.errors import SmartSimError, SSInternalError
+from smartsim.ports.database_server import Credentials, ServerCommand, ServerFacts
+
+if TYPE_CHECKING:
+    from smartsim.domain.addresses import Address
+    from smartsim.domain.database import ShardPlan
+
+PROGRAM = "in-memory-server"
+
+
+class InMemoryDatabaseServer:
+    """Answers as long as its step runs.
+
+    Args:
+        runs: says whether a step with some argv runs at the moment.
+        end: has the step with some argv end with exit code 0.
+
+    Attributes:
+        settings: what `configure` set, by the text of the address.
+    """
+
+    def __init__(self, runs: Callable[[Sequence[str]], bool], end: Callable[[Sequence[str]], None]) -> None:
+        self.settings: dict[str, dict[str, str]] = {}
+        self._runs = runs
+        self._end = end
+        self._shards: dict[str, tuple[tuple[str, ...], Credentials]] = {}
+
+    def command(self, shard: ShardPlan, credentials: Credentials) -> ServerCommand:
+        """Return an argv that a scripted workload manager can tell from others."""
+        argv = (PROGRAM, shard.name, str(shard.port))
+        for address in shard.bind:
+            self._shards[f"{address}:{shard.port}"] = argv, credentials
+        return ServerCommand(argv, {f"{shard.directory}/{shard.name}.conf": b""})
+
+    def probe(self, address: Address, credentials: Credentials, timeout: float) -> ServerFacts | None:
+        """Return the facts of a shard that runs."""
+        del timeout
+        argv = self._running(address)
+        if argv is None:
+            return None
+        if self._shards[str(address)][1] != credentials:
+            raise SSInternalError(f"What answers at {address} does not accept these credentials")
+        return ServerFacts(run_id=f"run-of-{'-'.join(argv)}", version="0", process_id=1)
+
+    def configure(self, address: Address, credentials: Credentials, settings: Mapping[str, str]) -> None:
+        """Keep settings."""
+        if self.probe(address, credentials, timeout=0.0) is None:
+            raise SmartSimError(f"The database at {address} does not answer")
+        self.settings.setdefault(str(address), {}).update(settings)
+
+    def shut_down(self, address: Address, credentials: Credentials, timeout: float) -> None:
+        """End the step of a shard."""
+        if self.probe(address, credentials, timeout) is None:
+            raise SmartSimError(f"The database at {address} cannot be asked to end: nothing answers")
+        self._end(self._shards[str(address)][0])
+
+    def _running(self, address: Address) -> tuple[str, ...] | None:
+        argv, _ = self._shards.get(str(address), ((), None))
+        return argv if argv and self._runs(argv) else None

@@ -1,0 +1,148 @@
+#include "tensor.h"
+
+#include <limits.h>
+#include <string.h>
+#include <strings.h>
+
+#include "values.h"
+
+#define ELEMENT(name, size) {name, sizeof(name) - 1, size}
+const struct element elements[ELEMENT_TYPES] = {
+    [ELEMENT_FLOAT] = ELEMENT("FLOAT", 4),   [ELEMENT_DOUBLE] = ELEMENT("DOUBLE", 8),
+    [ELEMENT_INT8] = ELEMENT("INT8", 1),     [ELEMENT_INT16] = ELEMENT("INT16", 2),
+    [ELEMENT_INT32] = ELEMENT("INT32", 4),   [ELEMENT_INT64] = ELEMENT("INT64", 8),
+    [ELEMENT_UINT8] = ELEMENT("UINT8", 1),   [ELEMENT_UINT16] = ELEMENT("UINT16", 2),
+    [ELEMENT_BOOL] = ELEMENT("BOOL", 1),     [ELEMENT_STRING] = ELEMENT("STRING", 1),
+};
+
+/* The most a tensor made of nothing may take: what a BLOB may carry by default (proto-max-bulk-len), so that the
+ * command that an AOF rewrite writes for it can be read again. The fuzz target takes less. */
+#ifndef MAX_ZEROS
+#define MAX_ZEROS ((size_t)512 << 20)
+#endif
+
+bool text_is(const String *text, const char *keyword, size_t len) {
+    size_t text_len;
+    const char *data = server.StringPtrLen(text, &text_len);
+    return text_len == len && strncasecmp(data, keyword, len) == 0;
+}
+
+struct tensor *tensor_new(enum element_type type, size_t ndims) {
+    struct tensor *tensor = server.Alloc(sizeof *tensor + ndims * sizeof tensor->dims[0]);
+    atomic_init(&tensor->owners, 1);
+    tensor->next = NULL;
+    tensor->blob = NULL;
+    tensor->len = 0;
+    tensor->type = type;
+    tensor->ndims = ndims;
+    return tensor;
+}
+
+void tensor_discard(struct tensor *tensor) {
+    if (tensor->blob != NULL) server.FreeString(NULL, tensor->blob);
+    server.Free(tensor);
+}
+
+bool tensor_measure(struct tensor *tensor) {
+    const size_t size = elements[tensor->type].size;
+    size_t bytes = size;
+    for (size_t i = 0; i < tensor->ndims; i++) {
+        const long long dim = tensor->dims[i];
+        if (dim <= 0 || __builtin_mul_overflow(bytes, (size_t)dim, &bytes) || bytes > (size_t)LLONG_MAX) return false;
+    }
+    tensor->len = bytes / size;
+    return true;
+}
+
+static const char *check_blob(const struct tensor *tensor, const char *data, size_t len) {
+    if (tensor->type == ELEMENT_STRING) {
+        size_t ends = 0;
+        for (size_t i = 0; i < len; i++) ends += data[i] == '\0';
+        if (ends == tensor->len && data[len - 1] == '\0') return NULL;
+        return "ERR Number of string elements in data blob does not match tensor length";
+    }
+    if (len != tensor->len * elements[tensor->type].size) {
+        return "ERR data length does not match tensor shape and type";
+    }
+    if (tensor->type == ELEMENT_BOOL) {
+        unsigned char bits = 0;
+        for (size_t i = 0; i < len; i++) bits |= (unsigned char)data[i];
+        if (bits > 1) return "ERR BOOL tensor elements must be 0 or 1";
+    }
+    return NULL;
+}
+
+const char *tensor_take_blob(struct tensor *tensor, String *blob) {
+    size_t len;
+    const char *data = server.StringPtrLen(blob, &len);
+    tensor->blob = blob;
+    return check_blob(tensor, data, len);
+}
+
+static const char *set_blob(struct tensor *tensor, String **args, int count) {
+    if (count != 1) return "ERR a single binary string should come after the BLOB argument in 'AI.TENSORSET' command";
+    /* A large argument may sit in a far larger buffer of the connection it came from. */
+    if (server.TrimStringAllocation != NULL) server.TrimStringAllocation(args[0]);
+    return tensor_take_blob(tensor, server.HoldString(NULL, args[0]));
+}
+
+static const char *set_values(struct tensor *tensor, String **args, int count) {
+    if ((size_t)count != tensor->len) return "ERR wrong number of values was given in 'AI.TENSORSET' command";
+    size_t len;
+    char *data;
+    const char *error = values_parse(tensor->type, args, (size_t)count, &data, &len);
+    if (error != NULL) return error;
+    tensor->blob = server.CreateString(NULL, data, len);
+    server.Free(data);
+    return NULL;
+}
+
+static const char *set_zeros(struct tensor *tensor) {
+    const size_t len = tensor->len * elements[tensor->type].size;
+    if (len > MAX_ZEROS) return "ERR a tensor without BLOB or VALUES may take at most 512 MiB";
+    char *data = server.Calloc(1, len);
+    tensor->blob = server.CreateString(NULL, data, len);
+    server.Free(data);
+    return NULL;
+}
+
+static bool find_type(const String *name, enum element_type *type) {
+    for (*type = 0; *type < ELEMENT_TYPES; ++*type) {
+        if (text_is(name, elements[*type].name, elements[*type].name_len)) return true;
+    }
+    return false;
+}
+
+struct tensor *tensor_parse(String **args, int count, const char **error) {
+    enum element_type type;
+    if (!find_type(args[0], &type)) {
+        *error = "ERR invalid data type";
+        return NULL;
+    }
+    int data = 1; /* where the dimensions end */
+    bool blob = false;
+    bool values = false;
+    for (; data < count; data++) {
+        blob = text_is(args[data], "BLOB", 4);
+        values = text_is(args[data], "VALUES", 6);
+        if (blob || values) break;
+    }
+
+    struct tensor *tensor = tensor_new(type, (size_t)data - 1);
+    bool valid = true;
+    for (int i = 1; i < data && valid; i++) {
+        valid = server.StringToLongLong(args[i], &tensor->dims[i - 1]) == MODULE_OK;
+    }
+    if (!valid || !tensor_measure(tensor)) {
+        *error = "ERR invalid or negative value found in tensor shape";
+    } else if (blob) {
+        *error = set_blob(tensor, args + data + 1, count - data - 1);
+    } else if (values) {
+        *error = set_values(tensor, args + data + 1, count - data - 1);
+    } else {
+        *error = set_zeros(tensor);
+    }
+    if (*error == NULL) return tensor;
+    tensor_discard(tensor);
+    return NULL;
+}

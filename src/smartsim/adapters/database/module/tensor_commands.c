@@ -1,0 +1,83 @@
+#include "tensor_commands.h"
+
+#include "tensor.h"
+#include "tensor_key.h"
+#include "values.h"
+
+static const char *const wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
+int tensor_set(Context *ctx, String **argv, int argc) {
+    if (argc < 4) return server.ReplyWithError(ctx, "ERR wrong number of arguments for 'AI.TENSORSET' command");
+    Key *key;
+    struct tensor *old;
+    if (!tensor_key_open(ctx, argv[1], KEY_READ | KEY_WRITE, &key, &old)) {
+        return server.ReplyWithError(ctx, wrong_type);
+    }
+
+    const char *error;
+    struct tensor *tensor = tensor_parse(argv + 2, argc - 2, &error);
+    if (tensor != NULL) tensor_key_set(key, tensor);
+    server.CloseKey(key);
+    if (tensor == NULL) return server.ReplyWithError(ctx, error);
+
+    server.NotifyKeyspaceEvent(ctx, NOTIFY_MODULE, "ai.tensorset", argv[1]);
+    server.ReplicateVerbatim(ctx);
+    return server.ReplyWithSimpleString(ctx, "OK");
+}
+
+struct format {
+    bool meta, blob, values;
+};
+
+static const char *parse_format(String **args, int count, struct format *format) {
+    *format = (struct format){false, false, false};
+    for (int i = 0; i < count; i++) {
+        if (text_is(args[i], "META", 4)) {
+            format->meta = true;
+        } else if (text_is(args[i], "BLOB", 4)) {
+            format->blob = true;
+        } else if (text_is(args[i], "VALUES", 6)) {
+            format->values = true;
+        } else {
+            return "ERR unsupported data format";
+        }
+    }
+    if (format->blob && format->values) return "ERR both BLOB and VALUES specified";
+    if (count == 0) format->meta = format->blob = true;
+    return NULL;
+}
+
+#define REPLY_LITERAL(ctx, text) server.ReplyWithStringBuffer(ctx, text, sizeof(text) - 1)
+
+static void reply_meta(Context *ctx, const struct tensor *tensor, const struct format *format) {
+    server.ReplyWithArray(ctx, format->blob || format->values ? 6 : 4);
+    REPLY_LITERAL(ctx, "dtype");
+    server.ReplyWithStringBuffer(ctx, elements[tensor->type].name, elements[tensor->type].name_len);
+    REPLY_LITERAL(ctx, "shape");
+    server.ReplyWithArray(ctx, (long)tensor->ndims);
+    for (size_t i = 0; i < tensor->ndims; i++) server.ReplyWithLongLong(ctx, tensor->dims[i]);
+    if (format->blob) REPLY_LITERAL(ctx, "blob");
+    if (format->values) REPLY_LITERAL(ctx, "values");
+}
+
+int tensor_get(Context *ctx, String **argv, int argc) {
+    if (argc < 2 || argc > 4) {
+        return server.ReplyWithError(ctx, "ERR wrong number of arguments for 'AI.TENSORGET' command");
+    }
+    Key *key;
+    struct tensor *tensor;
+    if (!tensor_key_open(ctx, argv[1], KEY_READ, &key, &tensor)) return server.ReplyWithError(ctx, wrong_type);
+
+    struct format format;
+    const char *error = tensor == NULL ? "ERR tensor key is empty or in a different shard"
+                                       : parse_format(argv + 2, argc - 2, &format);
+    if (error != NULL) {
+        server.ReplyWithError(ctx, error);
+    } else {
+        if (format.meta) reply_meta(ctx, tensor, &format);
+        if (format.blob) server.ReplyWithString(ctx, tensor->blob);
+        if (format.values) values_reply(ctx, tensor);
+    }
+    server.CloseKey(key);
+    return MODULE_OK;
+}

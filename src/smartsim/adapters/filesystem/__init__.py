@@ -1,0 +1,1 @@
+"""File systems: the operations that generating an experiment needs."""

@@ -1,0 +1,107 @@
+"""The file system of this machine."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+
+from smartsim.ports.file_system import Entry, Kind, Placing
+
+_serial = itertools.count()
+
+
+class PosixFileSystem:
+    """Files as the operating system has them."""
+
+    def inspect(self, path: str) -> Entry | None:
+        """Return what stands at a path, or None when nothing does."""
+        try:
+            status = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        is_link = stat.S_ISLNK(status.st_mode)
+        if is_link:
+            try:
+                status = os.stat(path)
+            except OSError:
+                return Entry(kind=None, mode=stat.S_IMODE(status.st_mode), is_link=True)
+        kind = Kind.DIRECTORY if stat.S_ISDIR(status.st_mode) else Kind.FILE
+        return Entry(kind=kind, mode=stat.S_IMODE(status.st_mode), is_link=is_link)
+
+    def walk(self, directory: str) -> Sequence[str]:
+        """Return every path below a directory, relative to it and sorted; links are not followed."""
+        found: list[str] = []
+        for parent, directories, files in os.walk(directory, onerror=_raise):
+            found.extend(os.path.relpath(os.path.join(parent, name), directory) for name in (*directories, *files))
+        return sorted(found)
+
+    def read(self, path: str, last: int | None = None) -> bytes:
+        """Return a file's content, or its end."""
+        with open(path, "rb") as stream:
+            if last is not None:
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - last))
+            return stream.read()
+
+    def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Write a file atomically, through a temporary file beside it."""
+        temporary = f"{path}.{os.getpid()}.{next(_serial)}.part"
+        # Made unreadable for others until it has its mode: what is written may be a secret.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "wb", buffering=0) as stream:
+                view = memoryview(content)
+                while view:
+                    view = view[stream.write(view) :]
+                os.fchmod(descriptor, mode)
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def make_directory(self, path: str, mode: int = 0o777) -> None:
+        """Make a directory and its missing parents; one that exists is left as it is."""
+        try:
+            os.mkdir(path, mode)
+        except FileNotFoundError:
+            os.makedirs(path, mode, exist_ok=True)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+
+    def place(self, source: str, destination: str, placing: Placing) -> None:
+        """Copy or link a file or a directory to a new place."""
+        if placing is Placing.SYMLINK:
+            _link(source, destination)
+        elif os.path.isdir(source):
+            shutil.copytree(source, destination, symlinks=True, dirs_exist_ok=True, copy_function=shutil.copy)
+        else:
+            shutil.copy(source, destination)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, a link or a whole directory; nothing happens when nothing stands there."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        except (IsADirectoryError, PermissionError):
+            if not os.path.isdir(path):
+                raise
+            shutil.rmtree(path)
+
+
+def _link(target: str, path: str) -> None:
+    try:
+        os.symlink(target, path)
+    except FileExistsError:
+        if not os.path.islink(path):
+            raise
+        temporary = f"{path}.{os.getpid()}.{next(_serial)}.part"
+        os.symlink(target, temporary)
+        os.rename(temporary, path)
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,1 @@
+"""Process runners: find a program, run it to its end."""

@@ -1,0 +1,44 @@
+"""Programs for tests: nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from smartsim.domain.errors import ShellError
+from smartsim.ports.process_runner import Completed
+
+
+class ScriptedProcessRunner:
+    """Programs that exist on paper.
+
+    Args:
+        programs: the path of each program, by its name in the search path.
+        answers: what a command line answers. One of a program that is there, but without an answer here, never ends.
+
+    Example:
+        >>> runner = ScriptedProcessRunner(
+        ...     {"sinfo": "/usr/bin/sinfo"}, {("sinfo", "--version"): Completed(0, "slurm 22.05.8", "")}
+        ... )
+        >>> runner.find("sinfo"), runner.run(["sinfo", "--version"], timeout=1).stdout
+        ('/usr/bin/sinfo', 'slurm 22.05.8')
+    """
+
+    def __init__(
+        self,
+        programs: Mapping[str, str] | None = None,
+        answers: Mapping[tuple[str, ...], Completed] | None = None,
+    ) -> None:
+        self._programs = dict(programs or {})
+        self._answers = dict(answers or {})
+
+    def find(self, program: str) -> str | None:
+        """Return the path given for a program; a path that was given for one is found as it is."""
+        return self._programs.get(program, program if program in self._programs.values() else None)
+
+    def run(self, argv: Sequence[str], timeout: float) -> Completed:
+        """Return the answer given for a command line."""
+        if self.find(argv[0]) is None:
+            raise ShellError(f"Cannot start {argv[0]}", argv, "there is no such program: add it to `programs`")
+        if tuple(argv) not in self._answers:
+            raise ShellError(f"{argv[0]} did not end within {timeout:g} s and was killed", argv, "add it to `answers`")
+        return self._answers[tuple(argv)]

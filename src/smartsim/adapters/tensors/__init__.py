@@ -1,0 +1,1 @@
+"""Tensor stores: arrays under keys."""

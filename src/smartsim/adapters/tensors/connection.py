@@ -1,0 +1,216 @@
+"""Connections to the database: made by redis-py, with a path of their own for tensors.
+
+The elements of a tensor go from the memory of its array to the socket, and from the socket into the memory of the array
+that is returned, with no buffer between. What that saves is measured in `benchmarks/tensors.py`.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+# (redis-py leaves most of its methods without annotations)
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any, Final, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from redis.connection import AbstractConnection, Connection, UnixDomainSocketConnection
+from redis.exceptions import ResponseError
+
+from smartsim.adapters.tensors import wire
+from smartsim.domain.addresses import Address
+
+_JOIN_BELOW: Final = 16 * 1024
+"""Smaller payloads are copied behind their header: that is faster than handing the kernel three pieces."""
+
+_LONGEST_LINE: Final = 64 * 1024
+
+
+class TensorConnection(AbstractConnection):
+    """A connection with the tensor commands; one thread uses it at a time.
+
+    Every method raises `OSError` when the connection fails or is too slow, `GarbledReplyError` for a reply that makes
+    no sense, and redis-py's `ResponseError` when the database refuses. After the first two the connection is out of
+    step and whoever uses it must drop it; after the last it is in step, or already disconnected.
+    """
+
+    _sock: socket.socket | None  # type: ignore[assignment]  # redis-py only says that it begins as None
+
+    def put_tensor(self, key: bytes, data: npt.NDArray[Any]) -> None:
+        """Store an array that is in C order and native byte order."""
+        sock = self._socket()
+        header = wire.encode_tensor_set(key, data.dtype, data.shape)
+        try:
+            if data.nbytes < _JOIN_BELOW:
+                sock.sendall(b"".join((header, data.data, wire.CRLF)))
+            else:
+                _send_all(sock, header, data)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            self._raise_last_words(sock, error)
+        reply = sock.recv(wire.MAX_HEADER)
+        if reply != wire.OK and _line(sock, reply) != b"+OK":
+            raise wire.GarbledReplyError(f"{reply[:60]!r} to AI.TENSORSET")
+
+    def get_tensor(self, key: bytes) -> npt.NDArray[Any]:
+        """Return the array under a key: its own memory, in C order, writable."""
+        sock = self._socket()
+        sock.sendall(wire.encode_tensor_get(key))
+        reply = sock.recv(wire.MAX_HEADER)
+        while not (start := wire.header_length(reply)):
+            if reply[:1] == b"-":
+                _line(sock, reply)
+            reply += _receive(sock, wire.MAX_HEADER - len(reply))
+        try:
+            shape, dtype, size = wire.parse_tensor_header(reply[:start])
+        except wire.UnreadableTensorError as error:
+            self.disconnect()  # what follows is not worth receiving
+            raise ResponseError(str(error)) from None
+        missing = start + size + 2 - len(reply)
+        if missing < 0 or (missing == 0 and not reply.endswith(wire.CRLF)):
+            raise wire.GarbledReplyError(f"{reply[start + size :][:60]!r} after a tensor of {size} bytes")
+        if missing == 0:
+            return np.ndarray(shape, dtype, reply, start).copy()
+        tensor = np.empty(shape, dtype)
+        _receive_payload(sock, tensor.data.cast("B"), reply[start:])
+        return tensor
+
+    def request(self, *words: bytes) -> bytes:
+        """Send a command whose reply is one line, and return that line."""
+        sock = self._socket()
+        sock.sendall(wire.encode_command(*words))
+        return _line(sock, sock.recv(wire.MAX_HEADER))
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the connection can take another command."""
+        return self._sock is not None
+
+    def _socket(self) -> socket.socket:
+        if self._sock is None:
+            raise ConnectionResetError("the connection was closed")
+        return self._sock
+
+    def _raise_last_words(self, sock: socket.socket, error: OSError) -> NoReturn:
+        """Raise what the database said before it hung up on a command; if nothing, the error of hanging up.
+
+        It does so while a tensor that is larger than it allows is still being sent.
+        """
+        try:
+            reply = sock.recv(wire.MAX_HEADER, socket.MSG_DONTWAIT)
+        except OSError:
+            raise error from None
+        if not reply.startswith(b"-"):
+            raise error
+        self.disconnect()
+        raise ResponseError(_text(reply)) from None
+
+
+class TcpConnection(TensorConnection, Connection):
+    """Over TCP."""
+
+
+class UnixConnection(TensorConnection, UnixDomainSocketConnection):
+    """Over a unix socket."""
+
+    host = ""  # redis-py reads both when it reports that connecting took too long
+    port = 0
+
+
+def connect(address: Address, connect_timeout: float, reply_timeout: float) -> TensorConnection:
+    """Return a connection to a database that has answered PING.
+
+    Args:
+        address: where it listens.
+        connect_timeout: the longest wait for the connection, and for that answer, in seconds.
+        reply_timeout: the longest wait for the connection to go on afterwards, in seconds.
+
+    Raises:
+        redis.RedisError: when there is none.
+        GarbledReplyError: when something else listens there.
+    """
+
+    def greet(connection: TensorConnection) -> None:
+        connection._parser.on_connect(connection)  # noqa: SLF001 - what redis-py's own greeting begins with
+        connection.send_command("PING")
+        answer = connection.read_response()
+        if answer != b"PONG":
+            raise wire.GarbledReplyError(f"{answer!r} to PING")
+        _time_out_in_kernel(connection._socket(), reply_timeout)  # noqa: SLF001 - one class, seen from its constructor
+
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": connect_timeout,
+        "socket_connect_timeout": connect_timeout,
+        "redis_connect_func": greet,
+    }
+    connection: TensorConnection = (
+        UnixConnection(path=address.path, **options)
+        if address.is_unix
+        else TcpConnection(host=address.host, port=address.port, **options)
+    )
+    try:
+        connection.connect()
+    except BaseException:
+        connection.disconnect()
+        raise
+    return connection
+
+
+def _time_out_in_kernel(sock: socket.socket, timeout: float) -> None:
+    # Python's own timeouts ask the kernel before each send and receive whether it would block: 5 us a round trip.
+    sock.settimeout(None)
+    seconds, fraction = divmod(timeout, 1)
+    limit = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+
+def _send_all(sock: socket.socket, header: bytes, data: npt.NDArray[Any]) -> None:
+    sent = sock.sendmsg((header, data.data, wire.CRLF))
+    if sent == len(header) + data.nbytes + 2:
+        return
+    for part in (memoryview(header), data.data.cast("B"), memoryview(wire.CRLF)):
+        if sent < len(part):
+            sock.sendall(part[sent:])
+        sent = max(0, sent - len(part))
+
+
+def _receive(sock: socket.socket, limit: int) -> bytes:
+    received = sock.recv(limit)
+    if not received:
+        raise ConnectionResetError("the database closed the connection")
+    return received
+
+
+def _receive_payload(sock: socket.socket, payload: memoryview, beginning: bytes) -> None:
+    """Receive a payload and the line end after it, of which the beginning is there already."""
+    size = len(payload)
+    payload[: len(beginning)] = beginning[:size]
+    line_end = bytearray(2)
+    ending = memoryview(line_end)
+    ending[: max(0, len(beginning) - size)] = beginning[size:]
+    received = len(beginning)
+    while received < size + 2:
+        count = sock.recvmsg_into((payload[received:], ending[max(0, received - size) :]))[0]
+        if not count:
+            raise ConnectionResetError(f"the database closed the connection after {received} of {size} bytes")
+        received += count
+    if line_end != wire.CRLF:
+        raise wire.GarbledReplyError(f"{bytes(line_end)!r} after a tensor of {size} bytes")
+
+
+def _line(sock: socket.socket, reply: bytes) -> bytes:
+    """Return a reply of one line, of which the first bytes are there already."""
+    while not reply.endswith(wire.CRLF):
+        if len(reply) > _LONGEST_LINE or wire.CRLF in reply:
+            break
+        reply += _receive(sock, wire.MAX_HEADER)
+    if reply[:1] not in (b"+", b":", b"-") or reply.find(wire.CRLF) != len(reply) - 2:
+        raise wire.GarbledReplyError(f"{reply[:60]!r} is not a reply of one line")
+    if reply[:1] == b"-":
+        raise ResponseError(_text(reply))
+    return reply[:-2]
+
+
+def _text(reply: bytes) -> str:
+    return reply[1:].split(wire.CRLF)[0].decode(errors="replace")

@@ -1,0 +1,1 @@
+"""Workload managers: start steps, report what becomes of them, stop them."""

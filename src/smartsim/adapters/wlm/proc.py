@@ -1,0 +1,36 @@
+"""What `/proc` says about processes (`proc(5)`)."""
+
+from __future__ import annotations
+
+import os
+
+# Fields of /proc/<pid>/stat counted from the one after the command name.
+_STATE, _GROUP, _SESSION, _START_TIME = 0, 2, 3, 19
+
+
+def _stat(pid: int | str) -> list[str] | None:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            text = stream.read()
+    except OSError:
+        return None
+    # The name is in parentheses and may itself hold blanks and parentheses.
+    return text[text.rindex(")") + 2 :].split()
+
+
+def identity(pid: int) -> str | None:
+    """Return what tells a process from all others that had or will have its id on this machine; None without one."""
+    fields = _stat(pid)
+    if fields is None:
+        return None
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        return f"{stream.read().strip()}/{fields[_START_TIME]}"
+
+
+def sessions() -> dict[int, set[int]]:
+    """Return the process groups in which processes run (zombies do not), by the id of their session."""
+    found: dict[int, set[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (fields := _stat(name)) is not None and fields[_STATE] not in "ZX":
+            found.setdefault(int(fields[_SESSION]), set()).add(int(fields[_GROUP]))
+    return found

@@ -1,0 +1,1 @@
+"""Use cases and the composition root: experiments, the application client, the command line."""

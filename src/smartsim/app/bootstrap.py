@@ -1,0 +1,88 @@
+"""The composition root: which adapters an experiment works with.
+
+A platform that embeds experiments, and a test that wants no processes, hand in adapters of their own::
+
+    from dataclasses import replace
+    from smartsim import Experiment
+    from smartsim.embedding import system_adapters
+
+    adapters = replace(system_adapters("local", exp_path), workload_manager=OurScheduler())
+    exp = Experiment("study", exp_path, adapters=adapters)
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smartsim.domain.errors import SSUnsupportedError
+
+if TYPE_CHECKING:
+    from smartsim.ports.clock import Clock
+    from smartsim.ports.database_server import DatabaseServer
+    from smartsim.ports.event_log import EventLog
+    from smartsim.ports.file_system import FileSystem
+    from smartsim.ports.network import Network
+    from smartsim.ports.process_runner import ProcessRunner
+    from smartsim.ports.workload_manager import WorkloadManager
+
+LAUNCHERS = ("local", "slurm", "pbs", "pals", "lsf", "sge", "cobalt", "flux", "dragon")
+EVENTS_FILE = ".smartsim/events.jsonl"
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Everything that an experiment asks of the world.
+
+    Args:
+        workload_manager: starts and stops steps.
+        database_server: renders and administers shards.
+        files: generates and launches into it.
+        event_log: takes the record of what happened.
+        clock: tells the time, and waits.
+        network: has interfaces and ports.
+        processes: finds programs.
+    """
+
+    workload_manager: WorkloadManager
+    database_server: DatabaseServer
+    files: FileSystem
+    event_log: EventLog
+    clock: Clock
+    network: Network
+    processes: ProcessRunner
+
+
+def system_adapters(launcher: str, exp_path: str) -> Adapters:
+    """Return the real adapters.
+
+    Args:
+        launcher: the name of the launcher.
+        exp_path: the directory of the experiment; absolute.
+
+    Raises:
+        SSUnsupportedError: there is no such launcher, or not in this version.
+    """
+    if launcher not in LAUNCHERS:
+        raise SSUnsupportedError(f"Launcher type not supported: {launcher}. Choose among {', '.join(LAUNCHERS)}, auto")
+    if launcher != "local":
+        raise SSUnsupportedError(f"Launcher {launcher} is not supported in this version yet: use launcher='local'")
+    # Imported here, so that naming an adapter does not cost importing all of them.
+    from smartsim.adapters.clock.system import SystemClock  # noqa: PLC0415
+    from smartsim.adapters.database.valkey import ValkeyServer  # noqa: PLC0415
+    from smartsim.adapters.eventlog.jsonl import JsonlEventLog  # noqa: PLC0415
+    from smartsim.adapters.filesystem.posix import PosixFileSystem  # noqa: PLC0415
+    from smartsim.adapters.network.system import SystemNetwork  # noqa: PLC0415
+    from smartsim.adapters.process.subprocess import SubprocessRunner  # noqa: PLC0415
+    from smartsim.adapters.wlm.local import LocalWorkloadManager  # noqa: PLC0415
+
+    return Adapters(
+        workload_manager=LocalWorkloadManager(),
+        database_server=ValkeyServer(),
+        files=PosixFileSystem(),
+        event_log=JsonlEventLog(posixpath.join(exp_path, EVENTS_FILE)),
+        clock=SystemClock(),
+        network=SystemNetwork(),
+        processes=SubprocessRunner(),
+    )

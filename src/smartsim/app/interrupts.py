@@ -1,0 +1,59 @@
+"""Ctrl-C: every experiment with running jobs is told, the latest first, and then whoever handled it before."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import weakref
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+
+class InterruptHandler:
+    """A handler of SIGINT that knows its predecessor.
+
+    Python has one handler per process, so the experiments of a driver share this one. It holds them weakly: an
+    experiment that is gone is not told.
+
+    Args:
+        previous: the handler found in place.
+    """
+
+    def __init__(self, previous: Callable[[int, FrameType | None], Any] | int | None) -> None:
+        self._previous = previous
+        self._listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
+
+    def add(self, listener: Callable[[], None]) -> None:
+        """Tell a method, too; one that is known already is told once."""
+        reference = weakref.WeakMethod(listener)
+        self._listeners = [known for known in self._listeners if known() is not None and known != reference]
+        self._listeners.append(reference)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Tell everybody.
+
+        The listeners run in a thread of their own: the main thread may hold any lock just now. It is no daemon, so the
+        interpreter does not exit before they are through.
+        """
+        listeners = [listener for known in reversed(self._listeners) if (listener := known()) is not None]
+        if listeners:
+            threading.Thread(target=_call_all, args=(listeners,), name="smartsim-interrupt").start()
+        if callable(self._previous):
+            self._previous(number, frame)
+
+
+def _call_all(listeners: list[Callable[[], None]]) -> None:
+    for listener in listeners:
+        listener()
+
+
+def on_interrupt(listener: Callable[[], None]) -> None:
+    """Have a method called at Ctrl-C. Does nothing outside the main thread, where Python allows no handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    if not isinstance(handler, InterruptHandler):
+        handler = InterruptHandler(handler)
+        signal.signal(signal.SIGINT, handler)
+    handler.add(listener)

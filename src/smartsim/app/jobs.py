@@ -1,0 +1,261 @@
+"""The jobs of one experiment: what was started, where each stands, and who waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from smartsim.app.logs import get_logger
+from smartsim.domain.errors import TelemetryError
+from smartsim.domain.lifecycle import Announce, JobState, Note, SendStop, StopRequested, advance
+
+if TYPE_CHECKING:
+    from smartsim.app.telemetry import TelemetryConfiguration
+    from smartsim.domain.lifecycle import Effect, JobEvent
+    from smartsim.domain.status import SmartSimStatus
+    from smartsim.domain.steps import Step
+    from smartsim.ports.clock import Clock
+    from smartsim.ports.event_log import EventLog, Record
+    from smartsim.ports.workload_manager import WorkloadManager
+
+GRACE = 5.0  # seconds between asking a job to end and forcing it
+_FORCED = 5.0  # seconds after which a job that was forced to end is given up on
+
+
+@dataclass(eq=False)
+class Job:
+    """One run of one entity.
+
+    Args:
+        entity: its name; unique within the experiment.
+        entity_type: "Model" or "DBNode".
+        owner: the object that the name belongs to.
+        step: what is started.
+        run: counts the runs of the entity, from 0.
+        kill_on_interrupt: whether a Ctrl-C at the driver ends it.
+        state: where it stands.
+    """
+
+    entity: str
+    entity_type: str
+    owner: object
+    step: Step
+    run: int
+    kill_on_interrupt: bool
+    state: JobState = field(init=False)
+
+    @property
+    def is_database(self) -> bool:
+        """Whether the job serves others, so that nobody waits for its end."""
+        return self.entity_type == "DBNode"
+
+    def __str__(self) -> str:
+        return self.entity if self.state.native_id is None else f"{self.entity}({self.state.native_id})"
+
+
+class Jobs:
+    """Starts, follows and stops jobs. May be used from several threads.
+
+    Args:
+        manager: runs the steps.
+        clock: tells the time, and waits.
+        log: takes the record of what happens.
+        telemetry: whether it is kept.
+        announce: is told of each job that ended, in the thread that learnt of it.
+    """
+
+    def __init__(
+        self,
+        manager: WorkloadManager,
+        clock: Clock,
+        log: EventLog,
+        telemetry: TelemetryConfiguration,
+        announce: Callable[[Job], None],
+    ) -> None:
+        self._manager = manager
+        self._clock = clock
+        self._log = log
+        self._telemetry = telemetry
+        self._announce = announce
+        self._changed = threading.Condition()
+        self._by_step: dict[str, Job] = {}
+        self._latest: dict[str, Job] = {}
+        self._finished: list[Job] = []
+        self._active_applications = 0
+        self._log_failed = False
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Start jobs, in order.
+
+        Raises:
+            SmartSimError: one could not be started; those before it were, those after it were not tried.
+        """
+        self._register(jobs)
+        self._manager.submit([job.step for job in jobs], self._report)
+        refused = next((job.state.error for job in jobs if job.state.error is not None), None)
+        if refused is not None:
+            self._forget([job for job in jobs if job.state == JobState(job.state.submitted_at)])
+            raise refused
+
+    def attach(self, job: Job, handle: dict[str, object]) -> bool:
+        """Follow a job that an earlier driver started; False when it does not run any more."""
+        self._register([job])
+        if self._manager.attach(job.step, handle, self._report):
+            return True
+        self._forget([job])
+        return False
+
+    def latest(self, entity: str) -> Job | None:
+        """Return the latest run of an entity, None when it never ran."""
+        return self._latest.get(entity)
+
+    def next_run(self, entity: str) -> int:
+        """Return the number of an entity's next run."""
+        job = self._latest.get(entity)
+        return 0 if job is None else job.run + 1
+
+    def status(self, entity: str) -> SmartSimStatus | None:
+        """Return where the latest run of an entity stands, None when it never ran."""
+        job = self._latest.get(entity)
+        return None if job is None else job.state.status
+
+    def active(self) -> list[Job]:
+        """Return the jobs that have not ended, in the order of their start."""
+        with self._changed:
+            return [job for job in self._by_step.values() if not job.state.is_final]
+
+    def finished(self) -> list[Job]:
+        """Return the jobs that ended, in the order of their end."""
+        with self._changed:
+            return list(self._finished)
+
+    def count(self, jobs: Iterable[Job]) -> Counter[SmartSimStatus]:
+        """Return how many of some jobs stand where."""
+        return Counter(job.state.status for job in jobs)
+
+    def expect_end(self, jobs: Collection[Job], by: str) -> None:
+        """Take note that jobs are about to be ended by other means than `stop`."""
+        request = StopRequested(self._clock.now(), by)
+        with self._changed:
+            for job in jobs:
+                self._advance(job, request)
+
+    def stop(self, jobs: Collection[Job], by: str, grace: float = GRACE) -> None:
+        """Ask jobs to end; those that ended already are left alone. Returns at once."""
+        self.expect_end(jobs, by)
+        # A job that is not confirmed yet is stopped when it is: `advance` sees to that.
+        self._manager.stop([job.step.name for job in jobs if job.state.native_id and not job.state.is_final], grace)
+
+    def wait_ended(self, jobs: Collection[Job], timeout: float | None = None) -> bool:
+        """Wait until jobs have ended; False when the time was up before."""
+        left = [job for job in jobs if not job.state.is_final]
+
+        def all_ended() -> bool:
+            while left and left[-1].state.is_final:
+                left.pop()
+            return not left
+
+        with self._changed:
+            return self._clock.wait_until(self._changed, all_ended, timeout)
+
+    def wait_idle(self, timeout: float | None = None) -> bool:
+        """Wait until no job but databases is active; False when the time was up before."""
+        with self._changed:
+            return self._clock.wait_until(self._changed, lambda: self._active_applications == 0, timeout)
+
+    def wait_stopped(self, jobs: Collection[Job], grace: float = GRACE) -> bool:
+        """Wait until jobs that were asked to end have ended, by force if need be."""
+        return self.wait_ended(jobs, grace + _FORCED)
+
+    def handle(self, job: Job) -> dict[str, object]:
+        """Return what another driver needs to follow a running job."""
+        return dict(self._manager.handle(job.step.name))
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Add to the experiment's record. That it cannot be kept is said once, and changes nothing else."""
+        if not self._telemetry.is_enabled:
+            return
+        try:
+            self._log.append(records)
+        except TelemetryError as error:
+            if not self._log_failed:
+                self._log_failed = True
+                get_logger(__name__).warning(f"{error}. Jobs go on, but what happens to them is not recorded")
+
+    def close(self) -> None:
+        """Follow the jobs no longer."""
+        self._manager.close()
+
+    def _register(self, jobs: Sequence[Job]) -> None:
+        at = self._clock.now()
+        records: list[Record] = []
+        with self._changed:
+            for job in jobs:
+                job.state = JobState(submitted_at=at)
+                self._by_step[job.step.name] = job
+                self._latest[job.entity] = job
+                self._active_applications += not job.is_database
+                records.append(
+                    {
+                        "event": "submitted",
+                        "at": at,
+                        "entity": job.entity,
+                        "type": job.entity_type,
+                        "run": job.run,
+                        "step": job.step.name,
+                        "command": job.step.command,
+                        "directory": job.step.working_directory,
+                    }
+                )
+        self.record(records)
+
+    def _report(self, step: str, event: JobEvent) -> None:
+        with self._changed:
+            job = self._by_step.get(step)
+            if job is None:  # it ended before: the news is late
+                return
+            effects = self._advance(job, event)
+        if SendStop() in effects:
+            self._manager.stop([step], GRACE)
+        if Announce() in effects:
+            self._announce(job)
+            # Only now: who waits for the job is to read of its end before going on.
+            with self._changed:
+                self._changed.notify_all()
+
+    def _advance(self, job: Job, event: JobEvent | StopRequested) -> tuple[Effect, ...]:
+        """Let something happen to a job, and record it; called with the lock held."""
+        before = job.state
+        job.state, effects = advance(before, event)
+        self.record([_record(job, effect.event, event.at) for effect in effects if isinstance(effect, Note)])
+        if job.state.is_final and not before.is_final:
+            self._active_applications -= not job.is_database
+            self._finished.append(job)
+            del self._by_step[job.step.name]
+        return effects
+
+    def _forget(self, jobs: Sequence[Job]) -> None:
+        """Take back jobs that were registered and never tried."""
+        with self._changed:
+            for job in jobs:
+                del self._by_step[job.step.name]
+                del self._latest[job.entity]
+                self._active_applications -= not job.is_database
+            for job in self._finished:
+                if job.entity not in self._latest:
+                    self._latest[job.entity] = job
+
+
+def _record(job: Job, event: str, at: float) -> Record:
+    state = job.state
+    record: dict[str, object] = {"event": event, "at": at, "entity": job.entity, "step": job.step.name}
+    if event in ("queued", "started"):
+        record["native_id"] = state.native_id
+    elif event == "stop_requested":
+        record["by"] = state.stopped_by
+    elif event in ("ended", "refused"):
+        record.update(status=state.status.value, returncode=state.returncode, reason=state.reason)
+    return record

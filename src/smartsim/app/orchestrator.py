@@ -1,0 +1,336 @@
+"""The database, as a driver script holds it."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from smartsim.app.logs import get_logger
+from smartsim.domain.client_environment import DEFAULT_IDENTIFIER, Endpoint
+from smartsim.domain.database import DEFAULT_PORT, Database, ShardPlan
+from smartsim.domain.errors import SmartSimError, SSUnsupportedError
+from smartsim.domain.names import shard_name
+
+if TYPE_CHECKING:
+    from smartsim.domain.addresses import Address
+    from smartsim.ports.database_server import Credentials, DatabaseServer, ServerFacts
+    from smartsim.ports.file_system import FileSystem
+
+CHECKPOINT_FILE = "smartsim_db.dat"
+_ANSWER_TIMEOUT = 2.0  # seconds that a shard has to answer when asked whether it is there
+
+
+@dataclass(frozen=True)
+class RunningShard:
+    """One shard that answered.
+
+    Args:
+        plan: what was started.
+        address: where clients find it.
+        facts: what it said of itself.
+    """
+
+    plan: ShardPlan
+    address: Address
+    facts: ServerFacts
+
+
+@dataclass(frozen=True)
+class Service:
+    """A database that runs: what binds the description to its processes.
+
+    Args:
+        server: talks to the shards.
+        credentials: of the administrator.
+        shards: in their order.
+    """
+
+    server: DatabaseServer
+    credentials: Credentials
+    shards: tuple[RunningShard, ...]
+
+
+@dataclass(frozen=True)
+class DBNode:
+    """One shard as a part of its database.
+
+    Args:
+        name: of the shard.
+        path: where it keeps its files.
+        db_identifier: of its database.
+        hosts: where it runs; empty before its start.
+    """
+
+    name: str
+    path: str
+    db_identifier: str
+    hosts: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def type(self) -> str:
+        """The name of the class."""
+        return "DBNode"
+
+    @property
+    def num_shards(self) -> int:
+        """The number of shards in this node."""
+        return 1
+
+    @property
+    def host(self) -> str:
+        """Where it runs.
+
+        Raises:
+            ValueError: it does not run.
+        """
+        if not self.hosts:
+            raise ValueError(f"{self.name} has no host before its database is started")
+        return self.hosts[0]
+
+
+class Orchestrator(Database):
+    """An in-memory database for tensors and AI models, as `Experiment.create_database` makes it.
+
+    Args:
+        path: directory for its files; by default the working directory.
+        port: TCP port; 0 takes a free one when it starts.
+        interface: network interface to listen on, a list of them, or "auto".
+        launcher: what starts it: "local".
+        run_command: "auto"; the local launcher needs none.
+        db_nodes: number of shards.
+        batch: whether to start it as a batch job; not with the local launcher.
+        hosts: ignored by the local launcher, as are `account`, `time`, `alloc` and `single_cmd`.
+        threads_per_queue: threads that serve each device; None leaves it to the server. So the next two.
+        inter_op_threads: parallel operations of a model.
+        intra_op_threads: threads of one operation.
+        db_identifier: tells it from other databases of the experiment.
+
+    Raises:
+        SmartSimError: what was asked for cannot be had with this launcher.
+        SSUnsupportedError: so for numbers of shards.
+        TypeError, ValueError: an argument of the wrong type or range.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        port: int = DEFAULT_PORT,
+        interface: str | list[str] = "lo",
+        launcher: str = "local",
+        run_command: str = "auto",
+        db_nodes: int = 1,
+        batch: bool = False,
+        hosts: list[str] | str | None = None,
+        account: str | None = None,
+        time: str | None = None,
+        alloc: str | None = None,
+        single_cmd: bool = False,
+        *,
+        threads_per_queue: int | None = None,
+        inter_op_threads: int | None = None,
+        intra_op_threads: int | None = None,
+        db_identifier: str = DEFAULT_IDENTIFIER,
+        files: FileSystem | None = None,
+        **kwargs: Any,
+    ) -> None:
+        del hosts, account, time, alloc, single_cmd, kwargs  # the local launcher has no use for them
+        super().__init__(db_identifier, os.path.abspath(path or os.getcwd()), port, interface, db_nodes)
+        if launcher != "local":
+            raise SSUnsupportedError(
+                f"Databases on launcher {launcher!r} are not supported in this version; use 'local'"
+            )
+        if batch:
+            raise SmartSimError("Local orchestrator can not be launched with batch=True: leave it out")
+        if run_command not in ("auto", ""):
+            raise SmartSimError(
+                f"Run command {run_command} is not supported on launcher local: use run_command='auto', or leave it out"
+            )
+        self.launcher = launcher
+        self.run_command = ""
+        self.queue_threads = threads_per_queue
+        self.inter_threads = inter_op_threads
+        self.intra_threads = intra_op_threads
+        self.exp_path: str | None = None  # of the experiment that made it
+        self.service: Service | None = None
+        self._launched = False
+        self._files = files
+
+    # What it is
+
+    @property
+    def batch(self) -> bool:
+        """Whether it is started as a batch job: never, with the local launcher."""
+        return False
+
+    @property
+    def ports(self) -> list[int]:
+        """The TCP port, in a list."""
+        return [self.port]
+
+    @property
+    def checkpoint_file(self) -> str:
+        """The file from which another driver reconnects."""
+        return posixpath.join(self.path, CHECKPOINT_FILE)
+
+    @property
+    def entities(self) -> list[DBNode]:
+        """The shards."""
+        hosts = [shard.address.host for shard in self.service.shards] if self.service is not None else []
+        return [
+            DBNode(shard_name(self.name, index), self.path, self.name, tuple(hosts[index : index + 1]))
+            for index in range(self.db_nodes)
+        ]
+
+    @property
+    def hosts(self) -> list[str]:
+        """Where the shards run, in their order; empty while they do not."""
+        return [host for node in self.entities for host in node.hosts]
+
+    def __iter__(self) -> Iterator[DBNode]:
+        return iter(self.entities)
+
+    def __len__(self) -> int:
+        return self.db_nodes
+
+    # Where it is
+
+    def get_address(self) -> list[str]:
+        """Return "address:port" of each shard, in their order.
+
+        Raises:
+            SmartSimError: it was not started, or does not answer.
+
+        Example:
+            >>> db = exp.create_database(port=6780, interface="lo")
+            >>> exp.start(db)
+            >>> db.get_address()
+            ['127.0.0.1:6780']
+        """
+        if not self._launched:
+            raise SmartSimError(f"Could not find database address: start {self.name!r} first")
+        if not self.is_active():
+            raise SmartSimError(f"Database is not active: {self.name!r} was stopped, or ended by itself")
+        return [str(address) for address in self.endpoint().addresses]
+
+    def is_active(self) -> bool:
+        """Return whether every shard answers."""
+        return self.service is not None and all(
+            self.service.server.probe(shard.address, self.service.credentials, _ANSWER_TIMEOUT) == shard.facts
+            for shard in self.service.shards
+        )
+
+    def endpoint(self) -> Endpoint:
+        """Return the database as applications see it."""
+        service = self._need_service()
+        return Endpoint(self.name, tuple(shard.address for shard in service.shards))
+
+    def bind(self, service: Service | None) -> None:
+        """Take note of the processes that serve the database, or that they ended."""
+        self._launched = self._launched or service is not None
+        self.service = service
+
+    # Settings of the running database
+
+    def enable_checkpoints(self, frequency: int) -> None:
+        """Have the data saved to a file of its directory every so many seconds, if anything changed."""
+        if isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1:
+            raise ValueError(f"frequency must be a positive number of seconds, not {frequency!r}")
+        self.set_db_conf("save", f"{frequency} 1")
+
+    def set_max_memory(self, mem: str) -> None:
+        """Limit the memory for data, such as "10gb"; beyond it, see `set_eviction_strategy`."""
+        self.set_db_conf("maxmemory", mem)
+
+    def set_eviction_strategy(self, strategy: str) -> None:
+        """Choose what happens when the memory is full, such as "noeviction" or "allkeys-lru"."""
+        self.set_db_conf("maxmemory-policy", strategy)
+
+    def set_max_clients(self, clients: int = 50_000) -> None:
+        """Limit the number of clients."""
+        self.set_db_conf("maxclients", str(clients))
+
+    def set_max_message_size(self, size: int = 1_073_741_824) -> None:
+        """Limit the size of one value, in bytes."""
+        self.set_db_conf("proto-max-bulk-len", str(size))
+
+    def set_db_conf(self, key: str, value: str) -> None:
+        """Change any setting of the server (`CONFIG SET`) on every shard.
+
+        Raises:
+            TypeError: key or value is not a str.
+            SmartSimError: the database does not run, or the server refuses.
+
+        Example:
+            >>> db.set_db_conf("maxmemory-policy", "noeviction")
+        """
+        for name, text in (("key", key), ("value", value)):
+            if not isinstance(text, str):
+                raise TypeError(f"{name} must be a str, not {text!r}")
+        service = self._need_service()
+        for shard in service.shards:
+            service.server.configure(shard.address, service.credentials, {key: value})
+
+    # What the local launcher has no use for
+
+    def set_cpus(self, num_cpus: int) -> None:
+        """Say how many cores each shard gets: the local launcher cannot honour it, and says so."""
+        self._not_honoured(f"{num_cpus} CPUs")
+
+    def set_run_arg(self, arg: str, value: str | None = None) -> None:
+        """Set an option of the run command: the local launcher has none, and says so."""
+        self._not_honoured(f"run argument {arg}={value}")
+
+    def set_hosts(self, host_list: list[str] | str) -> None:
+        """Say on which hosts the shards run: the local launcher knows one, and says so.
+
+        Raises:
+            TypeError: it is not a str or a list of str.
+        """
+        hosts = [host_list] if isinstance(host_list, str) else host_list
+        if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+            raise TypeError(f"host_list must be a list of str, not {host_list!r}")
+        self._not_honoured(f"hosts {', '.join(hosts)}")
+
+    def set_walltime(self, walltime: str) -> None:
+        """Limit the time of a batch job: there is none with the local launcher.
+
+        Raises:
+            SmartSimError: always.
+        """
+        raise SmartSimError(f"Not running as batch, cannot set walltime ({walltime})")
+
+    def set_batch_arg(self, arg: str, value: str | None = None) -> None:
+        """Set an option of the batch job: there is none with the local launcher.
+
+        Raises:
+            SmartSimError: always.
+        """
+        raise SmartSimError(f"Not running as batch, cannot set batch_arg ({arg}={value})")
+
+    def reset_hosts(self) -> None:
+        """Forget where the shards run; the next start finds out anew."""
+        self.bind(None)
+
+    def remove_stale_files(self) -> None:
+        """Remove the files that an earlier run of the shards left: outputs and configurations, never data."""
+        for node in self.entities:
+            for ending in (".out", ".err", ".conf"):
+                self._need_files().remove(posixpath.join(self.path, node.name + ending))
+
+    def _need_files(self) -> FileSystem:
+        if self._files is None:
+            from smartsim.adapters.filesystem.posix import PosixFileSystem  # noqa: PLC0415 - only for lone databases
+
+            self._files = PosixFileSystem()
+        return self._files
+
+    def _need_service(self) -> Service:
+        if self.service is None:
+            raise SmartSimError(f"The database {self.name!r} is not active: start it first")
+        return self.service
+
+    def _not_honoured(self, what: str) -> None:
+        get_logger(__name__).warning(f"{what} specification not implemented for this launcher: {self.launcher}")

@@ -1,0 +1,5 @@
+"""Databases: `Orchestrator`."""
+
+from smartsim.app.orchestrator import Orchestrator
+
+__all__ = ["Orchestrator"]

@@ -1,0 +1,100 @@
+"""The exceptions of the application client, under the names that application scripts catch.
+
+They are `SmartSimError`s like all others, and `RuntimeError`s, because scripts written for the client of old catch
+them as such.
+"""
+
+from __future__ import annotations
+
+from smartsim.domain.errors import SmartSimError
+
+_ADVICE = (
+    ("tensor key is empty", "nothing is stored under this key: check the name and the data source, or wait for it"),
+    ("no such key", "nothing is stored under this key: check the name and the data source, or wait for it"),
+    ("WRONGTYPE", "the key holds something that is not a tensor: use another name, or delete the key first"),
+    ("OOM", "the database has used up its memory: delete tensors, or give it more (its setting maxmemory)"),
+    ("LOADING", "the database is reading its data from disk: try again when it has finished"),
+    ("invalid bulk length", "the tensor is larger than the database takes (its setting proto-max-bulk-len): split it"),
+    ("MOVED", "the database is a cluster: this version of the client speaks to a standalone database"),
+    ("NOAUTH", "the database asks for a password, which this version of the client does not send"),
+    ("NOPERM", "the database does not allow this command to applications"),
+    ("unknown command", "the database was started without the tensor module"),
+)
+
+
+class RedisConnectionError(SmartSimError, RuntimeError):
+    """No connection to the database could be made.
+
+    Args:
+        cause: what went wrong.
+        address: where the database was looked for, as in `SSDB`.
+    """
+
+    def __init__(self, cause: str, address: str = "") -> None:
+        super().__init__(cause, address)
+        self.cause = cause
+        self.address = address
+
+    def __str__(self) -> str:
+        return f"{self.cause}\nCould not connect to Orchestrator at {self.address}" if self.address else self.cause
+
+
+class RedisReplyError(SmartSimError, RuntimeError):
+    """A call of the client failed.
+
+    Args:
+        cause: what went wrong, and what to do.
+        method: the call, for example ``Client.get_tensor``; the client fills it in.
+        key: the key it was about; empty when it was about none.
+    """
+
+    def __init__(self, cause: str, method: str = "", key: str = "") -> None:
+        super().__init__(cause, method, key)
+        self.cause = cause
+        self.method = method
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{self.method} execution failed\n{self.cause}" if self.method else self.cause
+
+
+class RedisRuntimeError(RedisReplyError):
+    """The database refused, or what was asked for cannot be done."""
+
+
+class RedisBadAllocError(RedisReplyError):
+    """There is not enough memory on the client's side."""
+
+
+class RedisDatabaseError(RedisReplyError):
+    """The database could not be reached, or did not answer in time, in any of the attempts."""
+
+
+class RedisInternalError(RedisReplyError):
+    """The database answered something that the client does not understand."""
+
+
+class RedisTimeoutError(RedisReplyError):
+    """Something took longer than it was given."""
+
+
+class RedisKeyError(RedisReplyError):
+    """There is nothing under that name."""
+
+
+def refusal(reply: str, key: str) -> RedisRuntimeError:
+    """Return the exception for an error reply of the database, with advice where its cause is known.
+
+    Args:
+        reply: the text of the reply.
+        key: the key that the command was about; empty for none.
+    """
+    advice = next((f"; {advice}" for text, advice in _ADVICE if text.lower() in reply.lower()), "")
+    about = f" for the key {key!r}" if key else ""
+    return RedisRuntimeError(f"The database answered{about}: {reply}{advice}", key=key)
+
+
+def check_type(value: object, name: str, expected: type) -> None:
+    """Raise `TypeError` when an argument is not of the type that the call wants."""
+    if not isinstance(value, expected):
+        raise TypeError(f"Argument {name} is of type {type(value)}, not {expected}")

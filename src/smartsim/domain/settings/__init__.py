@@ -1,0 +1,1 @@
+"""Settings: how an application is run, and in which batch job."""

@@ -1,0 +1,44 @@
+"""For platforms that embed experiments: the seams, and the adapters that fill them.
+
+`Experiment(..., adapters=...)` takes an `Adapters`. Start from `system_adapters` and replace what is yours; the
+protocols say what each part must do, and `smartsim.testing` has fakes of all of them.
+"""
+
+from smartsim.app.bootstrap import Adapters, system_adapters
+from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Refused, Resumed, Started, Suspended
+from smartsim.domain.steps import Step
+from smartsim.ports.clock import Clock
+from smartsim.ports.database_server import DatabaseServer
+from smartsim.ports.event_log import EventLog, Record
+from smartsim.ports.file_system import Entry, FileSystem, Kind, Placing
+from smartsim.ports.network import Network
+from smartsim.ports.process_runner import Completed, ProcessRunner
+from smartsim.ports.tensor_store import TensorStore
+from smartsim.ports.workload_manager import Report, WorkloadManager
+
+__all__ = [
+    "Adapters",
+    "Clock",
+    "Completed",
+    "DatabaseServer",
+    "Ended",
+    "Entry",
+    "EventLog",
+    "FileSystem",
+    "JobEvent",
+    "Kind",
+    "Network",
+    "Placing",
+    "ProcessRunner",
+    "Queued",
+    "Record",
+    "Refused",
+    "Report",
+    "Resumed",
+    "Started",
+    "Step",
+    "Suspended",
+    "TensorStore",
+    "WorkloadManager",
+    "system_adapters",
+]

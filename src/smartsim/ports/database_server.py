@@ -1,0 +1,98 @@
+"""What serves a shard of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from smartsim.domain.addresses import Address
+from smartsim.domain.database import ShardPlan
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The administrator of one database.
+
+    Args:
+        username: the name to log in with.
+        password: the secret; never shown by `repr`.
+    """
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(username={self.username!r}, password=...)"
+
+
+@dataclass(frozen=True)
+class ServerCommand:
+    """How to start one shard.
+
+    Args:
+        argv: the command.
+        files: what must be written first: content by absolute path. They hold secrets: mode 0600.
+    """
+
+    argv: tuple[str, ...]
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """What a server says of itself.
+
+    Args:
+        run_id: drawn by the server when it starts; the same run id is the same process.
+        version: of the server.
+        process_id: of the server, on its own host.
+    """
+
+    run_id: str
+    version: str
+    process_id: int
+
+
+class DatabaseServer(Protocol):
+    """Renders the command that runs a shard, and talks to it as its administrator."""
+
+    def command(self, shard: ShardPlan, credentials: Credentials) -> ServerCommand:
+        """Return how to start a shard.
+
+        Raises:
+            SSConfigError: there is no server program, or no module for it.
+        """
+        ...
+
+    def probe(self, address: Address, credentials: Credentials, timeout: float) -> ServerFacts | None:
+        """Ask a shard whether it is ready for clients.
+
+        Args:
+            address: where it listens.
+            credentials: of its administrator.
+            timeout: the longest wait for an answer, in seconds.
+
+        Returns:
+            None while nothing answers there, or what answers is still loading.
+
+        Raises:
+            SSInternalError: something answers that does not accept these credentials.
+        """
+        ...
+
+    def configure(self, address: Address, credentials: Credentials, settings: Mapping[str, str]) -> None:
+        """Change settings of a running shard.
+
+        Raises:
+            SmartSimError: the server refuses one, or does not answer.
+        """
+        ...
+
+    def shut_down(self, address: Address, credentials: Credentials, timeout: float) -> None:
+        """Ask a shard to end, saving first if it keeps checkpoints; that it did is told by its step.
+
+        Raises:
+            SmartSimError: it cannot be asked.
+        """
+        ...

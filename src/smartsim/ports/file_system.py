@@ -1,0 +1,100 @@
+"""Files: looking at them, and the few changes that generating and launching an experiment makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class Kind(Enum):
+    """What a path leads to, links followed."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+
+
+class Placing(Enum):
+    """How a file or directory comes to stand in another place."""
+
+    COPY = "copy"
+    SYMLINK = "symlink"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One path as it stands.
+
+    Args:
+        kind: what it leads to; None for a link that leads nowhere.
+        mode: the permission bits.
+        is_link: whether the path itself is a symbolic link.
+    """
+
+    kind: Kind | None
+    mode: int
+    is_link: bool
+
+
+class FileReader(Protocol):
+    """Looks at files. Paths are absolute."""
+
+    def inspect(self, path: str) -> Entry | None:
+        """Return what stands at a path, or None when nothing does."""
+        ...
+
+    def walk(self, directory: str) -> Sequence[str]:
+        """Return every path below a directory, relative to it and sorted, parents first; links are not followed."""
+        ...
+
+    def read(self, path: str, last: int | None = None) -> bytes:
+        """Return a file's content.
+
+        Args:
+            path: the file.
+            last: only so many bytes of its end; None for all of it.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        ...
+
+
+class FileSystem(FileReader, Protocol):
+    """Looks at files and changes them. Every method raises `OSError` when the system refuses."""
+
+    def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Write a file atomically: readers see the old content or the new, and a failure leaves the old.
+
+        Args:
+            path: the file; its directory exists.
+            content: all of its new content.
+            mode: its permission bits, exactly (no umask).
+        """
+        ...
+
+    def make_directory(self, path: str, mode: int = 0o777) -> None:
+        """Make a directory and its missing parents; one that exists is left as it is.
+
+        Args:
+            path: the directory.
+            mode: its permission bits when it is made, less the umask.
+        """
+        ...
+
+    def place(self, source: str, destination: str, placing: Placing) -> None:
+        """Copy or link a file or a directory to a new place.
+
+        A copied file keeps its permission bits and replaces a file that stands there. A copied directory gives its
+        contents to the destination directory, which is made when it is missing; links in it stay links. A symbolic link
+        replaces an older link.
+
+        Raises:
+            FileExistsError: a link was asked for and something that is not a link stands there.
+        """
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file, a link or a whole directory; nothing happens when nothing stands there."""
+        ...

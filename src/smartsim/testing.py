@@ -1,0 +1,67 @@
+"""Fakes of everything that an experiment asks of the world, for tests of driver scripts.
+
+With `fake_adapters` an experiment runs in milliseconds, without processes, files or a server::
+
+    from smartsim import Experiment
+    from smartsim.testing import Script, fake_adapters
+
+    def test_a_failing_member_is_reported():
+        adapters = fake_adapters(lambda step: Script(duration=60, returncode=step.name.startswith("sweep_1")))
+        exp = Experiment("study", "/virtual", adapters=adapters)
+        ...
+
+The fakes pass the same conformance suites as the real adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from smartsim.adapters.clock.virtual import VirtualClock
+from smartsim.adapters.database.in_memory import PROGRAM, InMemoryDatabaseServer
+from smartsim.adapters.eventlog.in_memory import InMemoryEventLog
+from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
+from smartsim.adapters.network.virtual import VirtualNetwork
+from smartsim.adapters.process.scripted import ScriptedProcessRunner
+from smartsim.adapters.wlm.scripted import Script, ScriptedWorkloadManager
+from smartsim.app.bootstrap import Adapters
+from smartsim.domain.steps import Step
+
+__all__ = [
+    "InMemoryDatabaseServer",
+    "InMemoryEventLog",
+    "InMemoryFileSystem",
+    "Script",
+    "ScriptedProcessRunner",
+    "ScriptedWorkloadManager",
+    "VirtualClock",
+    "VirtualNetwork",
+    "fake_adapters",
+]
+
+
+def fake_adapters(
+    script: Callable[[Step], Script] = lambda _step: Script(), programs: Mapping[str, str] | None = None
+) -> Adapters:
+    """Return fakes that work together, on one virtual clock.
+
+    Args:
+        script: says what each model and member does; by default it ends well after a virtual second. Shards of
+            databases run until they are stopped.
+        programs: paths of executables by name; by default every name is found in `/bin`.
+    """
+    clock = VirtualClock()
+
+    def play(step: Step) -> Script:
+        return Script(duration=None) if step.argv[0] == PROGRAM else script(step)
+
+    manager = ScriptedWorkloadManager(clock.call_later, clock, play)
+    return Adapters(
+        workload_manager=manager,
+        database_server=InMemoryDatabaseServer(manager.runs, manager.end),
+        files=InMemoryFileSystem(["/virtual"]),
+        event_log=InMemoryEventLog(),
+        clock=clock,
+        network=VirtualNetwork(),
+        processes=ScriptedProcessRunner(programs),
+    )

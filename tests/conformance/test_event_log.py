@@ -1,0 +1,67 @@
+"""What every event log does."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smartsim.adapters.eventlog.in_memory import InMemoryEventLog
+from smartsim.adapters.eventlog.jsonl import JsonlEventLog
+from smartsim.domain.errors import TelemetryError
+from smartsim.ports.event_log import EventLog
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(params=["memory", "jsonl"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> EventLog:
+    return InMemoryEventLog() if request.param == "memory" else JsonlEventLog(str(tmp_path / "deep" / "events.jsonl"))
+
+
+def test_nothing_is_replayed_before_anything_happened(log: EventLog) -> None:
+    assert list(log.replay()) == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(st.dictionaries(st.text(), VALUES), max_size=5))
+def test_what_is_appended_is_replayed_in_order(log: EventLog, records: list[dict[str, object]]) -> None:
+    before = list(log.replay())
+    log.append(records)
+    assert list(log.replay()) == [*before, *records]
+
+
+def test_appends_of_several_threads_all_arrive(log: EventLog) -> None:
+    def work(number: int) -> None:
+        for index in range(50):
+            log.append([{"event": "e", "at": 0.0, "thread": number, "index": index}])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    records = list(log.replay())
+    for number in range(4):
+        assert [record["index"] for record in records if record["thread"] == number] == list(range(50))
+
+
+def test_a_line_that_a_crash_cut_short_costs_that_line_only(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    JsonlEventLog(str(path)).append([{"event": "first", "at": 1.0}])
+    with path.open("ab") as stream:
+        stream.write(b'{"event": "cut sh')
+    log = JsonlEventLog(str(path))
+    log.append([{"event": "second", "at": 2.0}])
+    assert [record["event"] for record in log.replay()] == ["first", "second"]
+
+
+def test_a_log_that_cannot_be_written_says_which(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TelemetryError, match="file/events.jsonl"):
+        JsonlEventLog(str(tmp_path / "file" / "events.jsonl")).append([{"event": "x", "at": 0.0}])

@@ -1,0 +1,133 @@
+"""What every file system does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
+from smartsim.adapters.filesystem.posix import PosixFileSystem
+from smartsim.ports.file_system import Entry, FileSystem, Kind, Placing
+
+At = Callable[[str], str]
+
+
+@pytest.fixture(params=["posix", "memory"])
+def files(request: pytest.FixtureRequest) -> FileSystem:
+    return PosixFileSystem() if request.param == "posix" else InMemoryFileSystem()
+
+
+@pytest.fixture
+def at(files: FileSystem, tmp_path: Path) -> At:
+    files.make_directory(str(tmp_path))
+    return lambda name: f"{tmp_path}/{name}"
+
+
+def test_nothing_stands_where_nothing_was_put(files: FileSystem, at: At) -> None:
+    assert files.inspect(at("nothing")) is None
+    assert files.inspect(at("nothing/below")) is None
+    with pytest.raises(FileNotFoundError):
+        files.read(at("nothing"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(content=st.binary(max_size=100), mode=st.sampled_from([0o600, 0o644, 0o755, 0o777]))
+def test_what_is_written_is_read_with_its_mode(files: FileSystem, at: At, content: bytes, mode: int) -> None:
+    files.write(at("file"), content, mode)
+    assert files.read(at("file")) == content
+    assert files.read(at("file"), last=3) == content[-3:]
+    assert files.inspect(at("file")) == Entry(Kind.FILE, mode, is_link=False)
+
+
+def test_a_failed_write_leaves_what_was_there(files: FileSystem, at: At) -> None:
+    files.make_directory(at("directory"))
+    with pytest.raises(OSError, match="irectory"):
+        files.write(at("directory"), b"x")
+    with pytest.raises(FileNotFoundError):
+        files.write(at("missing/file"), b"x")
+    assert list(files.walk(at("."))) == ["directory"]
+
+
+def test_directories_are_made_with_their_parents_and_may_exist(files: FileSystem, at: At) -> None:
+    files.make_directory(at("a/b/c"))
+    files.make_directory(at("a/b/c"))
+    entry = files.inspect(at("a/b/c"))
+    assert entry is not None
+    assert entry.kind is Kind.DIRECTORY
+    files.write(at("file"), b"")
+    with pytest.raises(FileExistsError):
+        files.make_directory(at("file"))
+
+
+def test_a_walk_tells_everything_below_parents_first(files: FileSystem, at: At) -> None:
+    files.make_directory(at("tree/b"))
+    files.write(at("tree/b/two"), b"")
+    files.write(at("tree/a"), b"")
+    files.place(at("tree/a"), at("tree/link"), Placing.SYMLINK)
+    assert list(files.walk(at("tree"))) == ["a", "b", "b/two", "link"]
+
+
+def test_a_copied_file_keeps_its_mode_and_replaces_what_is_there(files: FileSystem, at: At) -> None:
+    files.write(at("run.sh"), b"new", 0o755)
+    files.write(at("copy.sh"), b"old", 0o600)
+    files.place(at("run.sh"), at("copy.sh"), Placing.COPY)
+    assert files.read(at("copy.sh")) == b"new"
+    assert files.inspect(at("copy.sh")) == Entry(Kind.FILE, 0o755, is_link=False)
+
+
+def test_a_copied_directory_gives_its_contents(files: FileSystem, at: At) -> None:
+    files.make_directory(at("source/deep"))
+    files.write(at("source/deep/file"), b"content", 0o640)
+    files.place("file", at("source/deep/link"), Placing.SYMLINK)
+    files.make_directory(at("target"))
+    files.write(at("target/own"), b"")
+    files.place(at("source"), at("target"), Placing.COPY)
+    assert list(files.walk(at("target"))) == ["deep", "deep/file", "deep/link", "own"]
+    assert files.read(at("target/deep/link")) == b"content"
+    link = files.inspect(at("target/deep/link"))
+    assert link is not None
+    assert link.is_link
+
+
+def test_what_is_not_there_cannot_be_copied(files: FileSystem, at: At) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.place(at("missing"), at("copy"), Placing.COPY)
+
+
+def test_a_link_leads_to_its_target_and_replaces_an_older_link(files: FileSystem, at: At) -> None:
+    files.write(at("one"), b"1")
+    files.write(at("two"), b"2")
+    files.place(at("one"), at("link"), Placing.SYMLINK)
+    files.place(at("two"), at("link"), Placing.SYMLINK)
+    assert files.read(at("link")) == b"2"
+    entry = files.inspect(at("link"))
+    assert entry is not None
+    assert (entry.kind, entry.is_link) == (Kind.FILE, True)
+
+
+def test_a_link_never_replaces_a_file(files: FileSystem, at: At) -> None:
+    files.write(at("file"), b"precious")
+    with pytest.raises(FileExistsError):
+        files.place(at("elsewhere"), at("file"), Placing.SYMLINK)
+    assert files.read(at("file")) == b"precious"
+
+
+def test_a_link_may_lead_nowhere(files: FileSystem, at: At) -> None:
+    files.place(at("nowhere"), at("link"), Placing.SYMLINK)
+    assert files.inspect(at("link")) == Entry(None, 0o777, is_link=True)
+    with pytest.raises(FileNotFoundError):
+        files.read(at("link"))
+
+
+def test_removing_takes_the_link_and_not_its_target(files: FileSystem, at: At) -> None:
+    files.make_directory(at("tree/deep"))
+    files.write(at("tree/deep/file"), b"")
+    files.place(at("tree"), at("link"), Placing.SYMLINK)
+    files.remove(at("link"))
+    assert files.inspect(at("tree/deep/file")) is not None
+    files.remove(at("tree"))
+    files.remove(at("tree"))
+    assert files.inspect(at("tree")) is None
+    assert files.inspect(at("tree/deep/file")) is None
