@@ -14,6 +14,7 @@ PYTHON ?=
 VENV ?= .venv
 ARGS ?=
 FUZZ_SECONDS ?= 30
+CLANG ?= $(firstword $(shell command -v clang clang-14 clang-15 clang-16 clang-17 clang-18 clang-19))
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -70,6 +71,19 @@ wheel: $(VENV)/.dev
 
 wheel-test: wheel
 	scripts/test-wheel.sh $(BIN)/python dist
+
+sanitize: $(VENV)/.package $(VENV)/.dev
+	$(BIN)/cmake -S . -B build/sanitize -DSMARTSIM_SANITIZE=ON
+	$(BIN)/cmake --build build/sanitize
+	SMARTSIM_MODULE=build/sanitize/smartsim_ai.so $(BIN)/pytest tests/adapters/module
+
+fuzz: $(VENV)/.dev
+	@test -n "$(CLANG)" || { echo "The fuzzer needs clang. On Debian: apt-get install clang-14 libclang-rt-14-dev" >&2; exit 1; }
+	$(BIN)/cmake -S . -B build/fuzz -DSMARTSIM_FUZZ=ON -DCMAKE_C_COMPILER=$(CLANG)
+	$(BIN)/cmake --build build/fuzz
+	mkdir -p build/fuzz/found
+	build/fuzz/tensor_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=build/fuzz/ \
+		-print_final_stats=1 build/fuzz/found tests/fuzz/corpus
 
 bench: $(VENV)/.package $(VENV)/.test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit; done

@@ -37,7 +37,10 @@ def smartsim_round(members: int, directory: Path) -> dict[str, float]:
     exp = Experiment("bench", str(directory))
     settings = exp.create_run_settings("/bin/true")
     ensemble = exp.create_ensemble(
-        "e", params={"alpha": list(range(members)), "beta": list(range(members))}, run_settings=settings, perm_strategy="step"
+        "e",
+        params={"alpha": list(range(members)), "beta": list(range(members))},
+        run_settings=settings,
+        perm_strategy="step",
     )
     ensemble.attach_generator_files(to_configure=[str(source)])
     exp.generate(ensemble)
@@ -67,7 +70,9 @@ def floor_round(members: int, directory: Path) -> dict[str, float]:
             (place / f"e_{index}.{ending}").symlink_to(output / f"e_{index}.{ending}")
         with (output / f"e_{index}.out").open("wb") as out, (output / f"e_{index}.err").open("wb") as err:
             children.append(
-                subprocess.Popen(["/bin/true"], cwd=place, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=dict(os.environ))
+                subprocess.Popen(
+                    ["/bin/true"], cwd=place, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=dict(os.environ)
+                )
             )
     for child in children:
         child.wait()
@@ -112,7 +117,9 @@ def main() -> None:
         print(json.dumps(round_of(members, directory)))
         return
     sizes = [int(size) for size in sys.argv[1:]] or [10, 100, 500]
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, medians of {ROUNDS} rounds")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, medians of {ROUNDS} rounds"
+    )
     print(f"{'members':>8} {'smartsim':>10} {'tasks/s':>9} {'floor':>10} {'ratio':>6} {'driver cpu':>11} {'memory':>9}")
     for members in sizes:
         rounds = [(_run("smartsim", members), _run("floor", members)) for _ in range(ROUNDS)]
@@ -121,9 +128,8 @@ def main() -> None:
         ratio = statistics.median(own["seconds"] / bare["seconds"] for own, bare in rounds)
         cpu = statistics.median(own["cpu"] for own, _ in rounds)
         memory = statistics.median(own["memory"] for own, _ in rounds)
-        print(
-            f"{members:>8} {ours:>8.3f} s {members / ours:>9.0f} {floor:>8.3f} s {ratio:>6.2f} {cpu:>9.3f} s {memory:>6.1f} MB"
-        )
+        figures = f"{ours:>8.3f} s {members / ours:>9.0f} {floor:>8.3f} s {ratio:>6.2f} {cpu:>9.3f} s {memory:>6.1f} MB"
+        print(f"{members:>8} {figures}")
     latency = statistics.median(_run("latency", 1)["seconds"] for _ in range(ROUNDS))
     print(f"from the exit of a job to the return of start(block=True): {latency * 1e3:.1f} ms")
 

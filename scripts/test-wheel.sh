@@ -21,7 +21,7 @@ try() {
     venv/bin/pytest -W error -p no:cacheprovider test_packaging.py
     venv/bin/smart info
     venv/bin/smart validate
-    venv/bin/python examples/hello/driver.py
+    venv/bin/python examples/hello/hello.py
     rm -rf hello
 }
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 from picture import Panel, draw
-from smartredis import Client
 from tabulate import tabulate
+
+from smartredis import Client
 
 HEAT_TOLERANCE = 1e-9  # rounding is all that may change the heat
 FIELD_TOLERANCE = 0.01  # relative, in the 2-norm; the solver's error goes with the square of its cells' size
@@ -56,7 +57,9 @@ class Member:
         """Return what the latest frame must be; shape (cells, cells), indices y and x."""
         time = float(self.params["end_time"]) * (self.frames - 1) / int(self.params["frames"])
         variance = float(self.params["width"]) ** 2 + 2 * float(self.params["diffusivity"]) * time
-        x, y = (exact_profile(float(at), variance, int(self.params["cells"])) for at in self.params["source"].split(","))
+        x, y = (
+            exact_profile(float(at), variance, int(self.params["cells"])) for at in self.params["source"].split(",")
+        )
         return np.outer(y, x)
 
     def take(self, frame: Field) -> None:
@@ -87,8 +90,8 @@ class Member:
 def exact_profile(source: float, variance: float, cells: int) -> Field:
     """Return the heat of 1 that started as a Gaussian between two insulated walls at 0 and 1.
 
-    A wall that lets nothing through acts as a mirror (method of images: Carslaw and Jaeger, Conduction of Heat in Solids,
-    2nd edition 1959, chapter X), and a Gaussian that spreads stays one, its variance growing by 2 D t.
+    A wall that lets nothing through acts as a mirror (method of images: Carslaw and Jaeger, Conduction of Heat in
+    Solids, 2nd edition 1959, chapter X), and a Gaussian that spreads stays one, its variance growing by 2 D t.
 
     Args:
         source: where it started, between 0 and 1.

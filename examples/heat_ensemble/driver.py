@@ -3,8 +3,8 @@
     python examples/heat_ensemble/driver.py
 
 Nine solvers, three diffusivities times three places where the heat starts, stream their fields into the database while
-they run. A consumer reads them as they come and checks each against the exact solution. In the end there are a table and
-a picture.
+they run. A consumer reads them as they come and checks each against the exact solution. In the end there are a table
+and a picture.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
 from smartredis import Client
 from smartsim import Experiment
 from smartsim.status import SmartSimStatus
@@ -31,8 +32,8 @@ REFRESH = 0.1  # seconds between two looks at the progress
 def create_ensemble(exp: Experiment, arguments: argparse.Namespace) -> Ensemble:
     """Return the solvers: every diffusivity with every source.
 
-    The diffusivity reaches them through their input file, in which `;diffusivity;` is replaced; the source through their
-    arguments.
+    The diffusivity reaches them through their input file, in which `;diffusivity;` is replaced; the source through
+    their arguments.
     """
     settings = exp.create_run_settings(sys.executable, exe_args=[str(HERE / "solver.py"), "heat.ini"])
     params = {

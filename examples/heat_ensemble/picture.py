@@ -11,13 +11,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 SIDE, GAP, CAPTION = 260, 28, 26  # pixels: of a panel, between panels, below a panel
 LEFT, TOP, BAR = 130, 130, 150  # pixels: room for the labels of rows, for the title, for the colour bar
+WIDEST_TEXT = 680  # pixels: what the line below the title needs, with its margins
 INK, GREY, PAPER, GOOD, WRONG = "#1c1c28", "#5d5d6c", "#ffffff", "#1a7f37", "#c62828"
 LEVELS = (0.1, 0.25, 0.5, 0.75)  # of the contour lines: parts of a panel's hottest point
 TICKS = (0, 0.1, 0.5, 1, 2, 5, 10, 20, 50)  # of the scale: temperatures
 # From black over purple and orange to pale yellow: brighter is hotter, in grey and to colour-blind eyes as well.
 COLOURS = np.array(
-    [(0, 0, 4), (31, 12, 72), (85, 15, 109), (136, 34, 106), (186, 54, 85), (227, 89, 51), (249, 140, 10), (249, 201, 50)]
-    + [(252, 255, 164)],
+    [
+        *[(0, 0, 4), (31, 12, 72), (85, 15, 109), (136, 34, 106), (186, 54, 85)],
+        *[(227, 89, 51), (249, 140, 10), (249, 201, 50), (252, 255, 164)],
+    ],
     dtype=float,
 )
 
@@ -55,13 +58,15 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
     """
     rows = list(dict.fromkeys(panel.row for panel in panels))
     columns = list(dict.fromkeys(panel.column for panel in panels))
-    width = LEFT + len(columns) * (SIDE + GAP) + BAR
+    width = max(LEFT + len(columns) * (SIDE + GAP) + BAR, WIDEST_TEXT)
     height = TOP + len(rows) * (SIDE + CAPTION + GAP)
     image = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(image)
     pen.text((LEFT, 28), title, INK, ImageFont.load_default(30))
     lines = ", ".join(f"{level:.0%}" for level in LEVELS)
-    pen.text((LEFT, 68), f"Colour: computed. Lines: exact, at {lines} of the maximum.", GREY, ImageFont.load_default(16))
+    pen.text(
+        (LEFT, 68), f"Colour: computed. Lines: exact, at {lines} of the maximum.", GREY, ImageFont.load_default(16)
+    )
     hottest = max(float(panel.field.max()) for panel in panels)
     for panel in panels:
         x = LEFT + columns.index(panel.column) * (SIDE + GAP)
@@ -75,7 +80,7 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
     for number, label in enumerate(rows):
         y = TOP + number * (SIDE + CAPTION + GAP) + SIDE // 2
         pen.text((LEFT - 14, y), label, INK, ImageFont.load_default(17), anchor="rm")
-    draw_scale(image, (width - BAR + 20, TOP), len(rows) * (SIDE + CAPTION + GAP) - CAPTION - GAP, hottest)
+    draw_scale(image, (LEFT + len(columns) * (SIDE + GAP) + 20, TOP), len(rows) * (SIDE + CAPTION + GAP) - CAPTION - GAP, hottest)
     image.save(path)
 
 

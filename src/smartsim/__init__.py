@@ -21,11 +21,11 @@ __all__ = ["Experiment", "__version__"]
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for (PEP 562): `import smartsim` itself costs next to nothing."""
     if name == "Experiment":
-        from smartsim.app.experiment import Experiment  # noqa: PLC0415
+        from smartsim.app.experiment import Experiment
 
         return Experiment
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
+        from importlib.metadata import version
 
         return version("smartsim-next")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -129,5 +129,6 @@ def test_removing_takes_the_link_and_not_its_target(files: FileSystem, at: At) -
     assert files.inspect(at("tree/deep/file")) is not None
     files.remove(at("tree"))
     files.remove(at("tree"))
+    files.remove(at("tree/deep"))
     assert files.inspect(at("tree")) is None
     assert files.inspect(at("tree/deep/file")) is None

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from smartsim.app import settings as settings_factories
 from smartsim.app.bootstrap import Adapters, system_adapters
 from smartsim.app.databases import Databases
 from smartsim.app.ensemble import Ensemble
+from smartsim.app.entity_factory import EntityFactory
 from smartsim.app.generation import Generation
 from smartsim.app.interrupts import on_interrupt
 from smartsim.app.jobs import GRACE, Job, Jobs
@@ -23,8 +23,6 @@ from smartsim.app.orchestrator import Orchestrator
 from smartsim.app.progress import wait_with_progress
 from smartsim.app.reports import announce_end, job_line, launch_summary, summary_table
 from smartsim.app.telemetry import TelemetryConfiguration
-from smartsim.domain.client_environment import DEFAULT_IDENTIFIER
-from smartsim.domain.database import DEFAULT_PORT
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.status import SmartSimStatus
 
@@ -33,14 +31,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from smartsim.app.settings import BatchSettings, RunSettings
-    from smartsim.domain.parameters import Strategy
-    from smartsim.domain.settings.container import Container
+
+Entity: TypeAlias = Model | Ensemble | Orchestrator
 
 _DEFAULT_POLL = 10.0  # seconds between two lines of `poll`
 
 
-class Experiment:
+class Experiment(EntityFactory):
     """Creates, generates, launches and follows simulations, ensembles of them, and databases.
 
     Jobs that run when the driver exits go on running; used as a context manager, an experiment stops everything on the
@@ -76,17 +73,15 @@ class Experiment:
             raise ValueError(f"{name!r} cannot be the name of an experiment: its directory is called so")
         if exp_path is not None and not isinstance(exp_path, str):
             raise TypeError(f"exp_path argument was not of type str: {exp_path!r}")
-        self.name = name
-        self.exp_path = os.path.abspath(exp_path if exp_path is not None else os.path.join(os.getcwd(), name))
-        self._launcher = launcher.lower()
+        path = os.path.abspath(exp_path if exp_path is not None else os.path.join(os.getcwd(), name))
+        launcher = launcher.lower()
         if adapters is None:
-            if exp_path is not None and not os.path.isdir(self.exp_path):
-                raise NotADirectoryError(f"Experiment path provided does not exist: {self.exp_path}")
-            if self._launcher == "auto":
-                self._launcher = detect_launcher()
-            adapters = system_adapters(self._launcher, self.exp_path)
-        self._adapters = adapters
-        self.db_identifiers: set[str] = set()
+            if exp_path is not None and not os.path.isdir(path):
+                raise NotADirectoryError(f"Experiment path provided does not exist: {path}")
+            launcher = detect_launcher() if launcher == "auto" else launcher
+            adapters = system_adapters(launcher, path)
+        super().__init__(path, launcher, adapters)
+        self.name = name
         self._telemetry = TelemetryConfiguration(_flag("SMARTSIM_FLAG_TELEMETRY"))
         self._logs = ExperimentLogs(self.exp_path)
         self._jobs = Jobs(
@@ -99,11 +94,6 @@ class Experiment:
         self._databases = Databases(
             self._jobs, adapters.database_server, adapters.files, adapters.network, adapters.clock, self._launcher
         )
-
-    @property
-    def launcher(self) -> str:
-        """The launcher's name."""
-        return self._launcher
 
     @property
     def telemetry(self) -> TelemetryConfiguration:
@@ -127,229 +117,11 @@ class Experiment:
                 self._jobs.close()
         self._logs.close()
 
-    # Making entities
-
-    def create_run_settings(
-        self,
-        exe: str,
-        exe_args: str | list[str] | None = None,
-        run_command: str = "auto",
-        run_args: dict[str, Any] | None = None,
-        env_vars: dict[str, str | None] | None = None,
-        container: Container | None = None,
-        **kwargs: Any,
-    ) -> RunSettings:
-        """Say what is run and how.
-
-        Args:
-            exe: the program: a name in the search path, or a path.
-            exe_args: its arguments: a list is taken as it is, a str is split at blanks.
-            run_command: the program that starts ranks; "auto" takes the launcher's own.
-            run_args: its options.
-            env_vars: variables for the program, laid over those of the driver.
-            container: the image to run it in.
-            **kwargs: for settings of other launchers.
-
-        Raises:
-            FileNotFoundError, TypeError: the program is not there, or cannot be executed.
-        """
-        return settings_factories.create_run_settings(
-            self._launcher,
-            exe,
-            exe_args,
-            run_command=run_command,
-            run_args=run_args,
-            env_vars=env_vars,
-            container=container,
-            processes=self._adapters.processes,
-            **kwargs,
-        )
-
-    def create_batch_settings(
-        self,
-        nodes: int = 1,
-        time: str = "",
-        queue: str = "",
-        account: str = "",
-        batch_args: dict[str, str | None] | None = None,
-        **kwargs: Any,
-    ) -> BatchSettings:
-        """Say what a batch job asks for.
-
-        Args:
-            nodes: how many.
-            time: walltime as HH:MM:SS.
-            queue: or partition.
-            account: or project.
-            batch_args: further options.
-            **kwargs: for settings of particular launchers.
-
-        Raises:
-            SmartSimError: the launcher has no batch jobs.
-        """
-        return settings_factories.create_batch_settings(
-            self._launcher, nodes=nodes, time=time, queue=queue, account=account, batch_args=batch_args, **kwargs
-        )
-
-    def create_model(
-        self,
-        name: str,
-        run_settings: RunSettings,
-        params: dict[str, Any] | None = None,
-        path: str | None = None,
-        enable_key_prefixing: bool = False,
-        batch_settings: BatchSettings | None = None,
-    ) -> Model:
-        """Make a model: one program that is run.
-
-        Args:
-            name: unique within the experiment.
-            run_settings: copied: later changes do not reach the model; change `model.run_settings` instead.
-            params: values for tags of attached files.
-            path: its directory; by default that of its name in the experiment's.
-            enable_key_prefixing: whether its clients write keys under its name.
-            batch_settings: to run it as a batch job.
-
-        Raises:
-            AttributeError, TypeError, ValueError: an argument that cannot be.
-        """
-        model = Model(
-            name,
-            params or {},
-            run_settings,
-            path=self._path_of(name) if path is None else path,
-            batch_settings=batch_settings,
-            files=self._adapters.files,
-        )
-        if enable_key_prefixing:
-            model.enable_key_prefixing()
-        model.exp_path = self.exp_path
-        return model
-
-    def create_ensemble(
-        self,
-        name: str,
-        params: dict[str, Any] | None = None,
-        batch_settings: BatchSettings | None = None,
-        run_settings: RunSettings | None = None,
-        replicas: int | None = None,
-        perm_strategy: Strategy = "all_perm",
-        path: str | None = None,
-        **kwargs: Any,
-    ) -> Ensemble:
-        """Make an ensemble: models with combinations of parameters, replicas of one, or models added later.
-
-        Args:
-            name: unique within the experiment; members are called `<name>_<i>`.
-            params: a value or a list of values by parameter.
-            batch_settings: to run it as one batch job; with nothing else, the ensemble is empty.
-            run_settings: of every member; copied.
-            replicas: how many of each combination.
-            perm_strategy: "all_perm", "step", "random", or a function of names, values and `n_models`.
-            path: its directory; by default that of its name in the experiment's.
-            **kwargs: `n_models`, `seed` (of "random"), `params_as_args`.
-
-        Raises:
-            SmartSimError, TypeError, ValueError: what was asked for cannot be.
-        """
-        ensemble = Ensemble(
-            name,
-            params or {},
-            path=self._path_of(name) if path is None else path,
-            batch_settings=batch_settings,
-            run_settings=run_settings,
-            perm_strat=perm_strategy,
-            replicas=replicas,
-            files=self._adapters.files,
-            **kwargs,
-        )
-        for entity in (ensemble, *ensemble.models):
-            entity.exp_path = self.exp_path
-        return ensemble
-
-    def create_database(
-        self,
-        port: int = DEFAULT_PORT,
-        path: str | None = None,
-        db_nodes: int = 1,
-        batch: bool = False,
-        hosts: list[str] | str | None = None,
-        run_command: str = "auto",
-        interface: str | list[str] = "auto",
-        account: str | None = None,
-        time: str | None = None,
-        queue: str | None = None,
-        single_cmd: bool = True,
-        db_identifier: str = DEFAULT_IDENTIFIER,
-        **kwargs: Any,
-    ) -> Orchestrator:
-        """Make a database.
-
-        Args:
-            port: TCP port; 0 takes one that is free when it starts.
-            path: its directory; by default that of its identifier in the experiment's.
-            db_nodes: number of shards.
-            batch: whether to start it as a batch job.
-            hosts: where to start it.
-            run_command: what starts it there.
-            interface: network interface to listen on, a list of them, or "auto".
-            account: to charge.
-            time: walltime as HH:MM:SS.
-            queue: or partition.
-            single_cmd: whether all shards are started with one command.
-            db_identifier: tells it from other databases of the experiment.
-            **kwargs: `threads_per_queue`, `inter_op_threads`, `intra_op_threads`.
-
-        Raises:
-            SmartSimError, TypeError, ValueError: what was asked for cannot be.
-        """
-        if db_identifier in self.db_identifiers:
-            get_logger(__name__).warning(
-                f"A database with the identifier {db_identifier} has already been made An error will be raised if multiple "
-                "databases are started with the same identifier"
-            )
-        database = Orchestrator(
-            path=self._path_of(db_identifier) if path is None else path,
-            port=port,
-            interface=interface,
-            launcher=self._launcher,
-            run_command=run_command,
-            db_nodes=db_nodes,
-            batch=batch,
-            hosts=hosts,
-            account=account,
-            time=time,
-            single_cmd=single_cmd,
-            db_identifier=db_identifier,
-            files=self._adapters.files,
-            queue=queue,
-            **kwargs,
-        )
-        self.db_identifiers.add(db_identifier)
-        database.exp_path = self.exp_path
-        return database
-
-    def reconnect_orchestrator(self, checkpoint: str) -> Orchestrator:
-        """Take over a database that an earlier driver started and left running.
-
-        Args:
-            checkpoint: its `checkpoint_file`.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            SmartSimError: the file is damaged, or the database does not run any more.
-        """
-        with self._logged():
-            return self._databases.reconnect(os.path.abspath(checkpoint), self.create_database)
-
-    def _path_of(self, name: str) -> str:
-        return os.path.join(self.exp_path, name) if isinstance(name, str) else self.exp_path
-
     # Running them
 
     def generate(
         self,
-        *args: Model | Ensemble | Orchestrator,
+        *args: Entity,
         tag: str | None = None,
         overwrite: bool = False,
         verbose: bool = False,
@@ -388,7 +160,7 @@ class Experiment:
 
     def start(
         self,
-        *args: Model | Ensemble | Orchestrator,
+        *args: Entity,
         block: bool = True,
         summary: bool = False,
         kill_on_interrupt: bool = True,
@@ -448,7 +220,7 @@ class Experiment:
                         if not job.is_database:
                             get_logger(__name__).info(job_line(job))
 
-    def wait(self, *args: Model | Ensemble | Orchestrator, timeout: float | None = None) -> list[SmartSimStatus]:
+    def wait(self, *args: Entity, timeout: float | None = None) -> list[SmartSimStatus]:
         """Wait until entities have ended.
 
         Args:
@@ -472,7 +244,7 @@ class Experiment:
                 raise TimeoutError(f"Not ended after {timeout} s: {running}")
             return self.get_status(*args)
 
-    def stop(self, *args: Model | Ensemble | Orchestrator, grace: float = GRACE) -> None:
+    def stop(self, *args: Entity, grace: float = GRACE) -> None:
         """End entities: models and ensembles first, then databases. Those that ended already are left alone.
 
         Every process that a job started is asked to end (SIGTERM), and killed (SIGKILL) when it has not after the grace
@@ -489,7 +261,8 @@ class Experiment:
         """
         with self._logged():
             manifest = self._manifest(args)
-            jobs = [job for entity in (*manifest.models, *manifest.ensembles) for job in self._jobs_of(entity)]
+            applications: list[Entity] = [*manifest.models, *manifest.ensembles]
+            jobs = [job for entity in applications for job in self._jobs_of(entity)]
             for database in manifest.databases:
                 self._jobs_of(database)
             self._stop_jobs([job for job in jobs if not job.state.is_final], grace)
@@ -509,6 +282,19 @@ class Experiment:
         for database in self._databases.running():
             self._databases.stop(database, GRACE)
 
+    def reconnect_orchestrator(self, checkpoint: str) -> Orchestrator:
+        """Take over a database that an earlier driver started and left running.
+
+        Args:
+            checkpoint: its `checkpoint_file`.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            SmartSimError: the file is damaged, or the database does not run any more.
+        """
+        with self._logged():
+            return self._databases.reconnect(os.path.abspath(checkpoint), self.create_database)
+
     # Asking about them
 
     def finished(self, entity: Model | Ensemble) -> bool:
@@ -522,7 +308,7 @@ class Experiment:
             raise TypeError("Finished() does not support Orchestrator instances")
         return all(job.state.is_final for job in self._jobs_of(entity))
 
-    def get_status(self, *args: Model | Ensemble | Orchestrator) -> list[SmartSimStatus]:
+    def get_status(self, *args: Entity) -> list[SmartSimStatus]:
         """Return where entities stand, in the order of the arguments.
 
         An ensemble gives the statuses of its members and a database those of its shards, in its place.
@@ -549,7 +335,7 @@ class Experiment:
         """
         return summary_table(self._jobs.finished(), style)
 
-    def _jobs_of(self, entity: Model | Ensemble | Orchestrator) -> list[Job]:
+    def _jobs_of(self, entity: Entity) -> list[Job]:
         jobs = []
         for name, owner in _parts(entity):
             job = self._jobs.latest(name)
@@ -560,7 +346,8 @@ class Experiment:
 
     def _manifest(self, entities: tuple[object, ...]) -> Manifest:
         manifest = Manifest.of(entities)
-        for entity in (*manifest.models, *manifest.ensembles, *manifest.databases):
+        known: list[Entity] = [*manifest.models, *manifest.ensembles, *manifest.databases]
+        for entity in known:
             if entity.exp_path not in (None, self.exp_path):
                 raise SmartSimError(
                     f"{entity.name} belongs to the experiment in {entity.exp_path}, not to {self.name!r} in "

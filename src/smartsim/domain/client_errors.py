@@ -89,7 +89,7 @@ def refusal(reply: str, key: str) -> RedisRuntimeError:
         reply: the text of the reply.
         key: the key that the command was about; empty for none.
     """
-    advice = next((f"; {advice}" for text, advice in _ADVICE if text.lower() in reply.lower()), "")
+    advice = next((f"; {advice}" for text, advice in _ADVICE if text in reply), "")
     about = f" for the key {key!r}" if key else ""
     return RedisRuntimeError(f"The database answered{about}: {reply}{advice}", key=key)
 

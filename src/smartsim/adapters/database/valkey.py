@@ -116,6 +116,7 @@ class ValkeyServer:
 
         with _connect(address, credentials, timeout) as connection:
             try:
+                connection.ping()  # `shutdown` takes a lost connection for success
                 connection.shutdown()
             except redis.RedisError as error:
                 raise SmartSimError(f"The database at {address} cannot be asked to end: {error}") from error

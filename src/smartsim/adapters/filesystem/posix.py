@@ -84,7 +84,7 @@ class PosixFileSystem:
         """Remove a file, a link or a whole directory; nothing happens when nothing stands there."""
         try:
             os.unlink(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except (IsADirectoryError, PermissionError):
             if not os.path.isdir(path):

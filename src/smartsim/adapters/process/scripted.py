@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 
 from smartsim.domain.errors import ShellError
@@ -12,7 +13,7 @@ class ScriptedProcessRunner:
     """Programs that exist on paper.
 
     Args:
-        programs: the path of each program, by its name in the search path.
+        programs: the path of each program, by its name in the search path; by default every program is there, in `/bin`.
         answers: what a command line answers. One of a program that is there, but without an answer here, never ends.
 
     Example:
@@ -28,11 +29,13 @@ class ScriptedProcessRunner:
         programs: Mapping[str, str] | None = None,
         answers: Mapping[tuple[str, ...], Completed] | None = None,
     ) -> None:
-        self._programs = dict(programs or {})
+        self._programs = None if programs is None else dict(programs)
         self._answers = dict(answers or {})
 
     def find(self, program: str) -> str | None:
         """Return the path given for a program; a path that was given for one is found as it is."""
+        if self._programs is None:
+            return posixpath.join("/bin", program) if program else None
         return self._programs.get(program, program if program in self._programs.values() else None)
 
     def run(self, argv: Sequence[str], timeout: float) -> Completed:

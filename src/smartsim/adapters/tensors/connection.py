@@ -14,8 +14,8 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+import redis
 from redis.connection import AbstractConnection, Connection, UnixDomainSocketConnection
-from redis.exceptions import ResponseError
 
 from smartsim.adapters.tensors import wire
 from smartsim.domain.addresses import Address
@@ -24,6 +24,7 @@ _JOIN_BELOW: Final = 16 * 1024
 """Smaller payloads are copied behind their header: that is faster than handing the kernel three pieces."""
 
 _LONGEST_LINE: Final = 64 * 1024
+_NOT_YET = ("LOADING", "ERR max number of clients")
 
 
 class TensorConnection(AbstractConnection):
@@ -64,7 +65,7 @@ class TensorConnection(AbstractConnection):
             shape, dtype, size = wire.parse_tensor_header(reply[:start])
         except wire.UnreadableTensorError as error:
             self.disconnect()  # what follows is not worth receiving
-            raise ResponseError(str(error)) from None
+            raise redis.ResponseError(str(error)) from None
         missing = start + size + 2 - len(reply)
         if missing < 0 or (missing == 0 and not reply.endswith(wire.CRLF)):
             raise wire.GarbledReplyError(f"{reply[start + size :][:60]!r} after a tensor of {size} bytes")
@@ -102,7 +103,7 @@ class TensorConnection(AbstractConnection):
         if not reply.startswith(b"-"):
             raise error
         self.disconnect()
-        raise ResponseError(_text(reply)) from None
+        raise redis.ResponseError(_text(reply)) from None
 
 
 class TcpConnection(TensorConnection, Connection):
@@ -121,25 +122,28 @@ def connect(address: Address, connect_timeout: float, reply_timeout: float) -> T
 
     Args:
         address: where it listens.
-        connect_timeout: the longest wait for the connection, and for that answer, in seconds.
-        reply_timeout: the longest wait for the connection to go on afterwards, in seconds.
+        connect_timeout: the longest wait for the connection, in seconds.
+        reply_timeout: the longest wait for it to go on afterwards, in seconds.
 
     Raises:
-        redis.RedisError: when there is none.
-        GarbledReplyError: when something else listens there.
+        OSError, redis.ConnectionError, redis.TimeoutError: there is none, or not yet.
+        redis.ResponseError: it does not want this client.
+        GarbledReplyError: something else listens there.
     """
 
     def greet(connection: TensorConnection) -> None:
-        connection._parser.on_connect(connection)  # noqa: SLF001 - what redis-py's own greeting begins with
-        connection.send_command("PING")
-        answer = connection.read_response()
-        if answer != b"PONG":
-            raise wire.GarbledReplyError(f"{answer!r} to PING")
         _time_out_in_kernel(connection._socket(), reply_timeout)  # noqa: SLF001 - one class, seen from its constructor
+        try:
+            answer = connection.request(b"PING")
+        except redis.ResponseError as error:
+            if str(error).startswith(_NOT_YET):
+                raise redis.ConnectionError(str(error)) from None
+            raise
+        if answer != b"+PONG":
+            raise wire.GarbledReplyError(f"{answer!r} to PING")
 
     options: dict[str, Any] = {
         "protocol": 2,
-        "socket_timeout": connect_timeout,
         "socket_connect_timeout": connect_timeout,
         "redis_connect_func": greet,
     }
@@ -208,7 +212,7 @@ def _line(sock: socket.socket, reply: bytes) -> bytes:
     if reply[:1] not in (b"+", b":", b"-") or reply.find(wire.CRLF) != len(reply) - 2:
         raise wire.GarbledReplyError(f"{reply[:60]!r} is not a reply of one line")
     if reply[:1] == b"-":
-        raise ResponseError(_text(reply))
+        raise redis.ResponseError(_text(reply))
     return reply[:-2]
 
 

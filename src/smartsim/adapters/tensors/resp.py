@@ -137,8 +137,8 @@ class RespTensorStore:
             connection = self._connect()
         try:
             result = operation(connection, key, *arguments)
-        except redis.ResponseError:
-            if connection.in_step:
+        except redis.ResponseError as error:
+            if connection.in_step and "Protocol error" not in str(error):  # after those, the database hangs up
                 self._idle.append(connection)
             raise
         except BaseException as error:
@@ -154,13 +154,7 @@ class RespTensorStore:
         if self._closed:
             raise RedisDatabaseError("The client is closed: make another")
         reply_timeout = self._config.socket_timeout
-        connect_timeout = min(reply_timeout, self._config.connecting.timeout)
-        try:
-            return connect(self._address, connect_timeout, reply_timeout)
-        except (redis.AuthenticationError, redis.exceptions.AuthorizationError) as error:
-            raise redis.ResponseError(f"NOAUTH {error}") from None  # asking again would not help
-        except redis.InvalidResponse as error:
-            raise GarbledReplyError(str(error)) from None
+        return connect(self._address, min(reply_timeout, self._config.connecting.timeout), reply_timeout)
 
 
 class _GaveUpError(Exception):

@@ -13,7 +13,8 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -72,13 +73,14 @@ class LocalWorkloadManager:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._thread: threading.Thread | None = None
+        self._submissions = 0  # calls that may start more
         self._closing = False
         self._release = weakref.finalize(self, _close_descriptors, self._epoll, self._wake)
 
     def submit(self, steps: Sequence[Step], report: Report) -> None:
         """Start steps, in order, until one cannot be started."""
         environment = dict(os.environ)
-        with open(os.devnull, "rb", buffering=0) as nothing:
+        with self._watching(), open(os.devnull, "rb", buffering=0) as nothing:
             for step in steps:
                 try:
                     if step.name in self._running:
@@ -114,7 +116,8 @@ class LocalWorkloadManager:
             os.close(pidfd)
             return False
         report(step.name, Started(time.time(), str(pid)))
-        self._watch(_Running(step, pid, pidfd, report, is_child=False))
+        with self._watching():
+            self._watch(_Running(step, pid, pidfd, report, is_child=False))
         return True
 
     def handle(self, name: str) -> Mapping[str, object]:
@@ -134,20 +137,33 @@ class LocalWorkloadManager:
             thread.join()
         self._release()
 
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Keep the watching thread alive, although no step may be running at times."""
+        with self._lock:
+            self._submissions += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="smartsim-local", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._submissions -= 1
+            os.eventfd_write(self._wake, 1)
+
     def _watch(self, running: _Running) -> None:
         with self._lock:
             self._running[running.step.name] = running
             self._by_pidfd[running.pidfd] = running
             self._epoll.register(running.pidfd, select.EPOLLIN)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="smartsim-local", daemon=True)
-                self._thread.start()
 
     def _run(self) -> None:
         while True:
             self._take_requests()
             with self._lock:
-                if not self._running or (self._closing and not self._ending):
+                idle = not self._running or (self._closing and not self._ending)
+                if idle and not self._submissions:
                     for running in self._running.values():
                         os.close(running.pidfd)
                     self._running.clear()

@@ -40,7 +40,7 @@ static struct tensor *decode_header(const unsigned char *header, size_t len) {
 
 static void *load_rdb(Stream *rdb, int version) {
     if (version != ENCODING_VERSION) {
-        server.LogIOError(rdb, "warning", "ai: tensor saved by another version of this module (encoding %d)", version);
+        server.LogIOError(rdb, "warning", "tensor saved by another version of this module (encoding %d)", version);
         return NULL;
     }
     size_t len;
@@ -49,13 +49,13 @@ static void *load_rdb(Stream *rdb, int version) {
     struct tensor *tensor = decode_header((const unsigned char *)header, len);
     server.Free(header);
     if (tensor == NULL) {
-        server.LogIOError(rdb, "warning", "ai: corrupt tensor: invalid type or shape");
+        server.LogIOError(rdb, "warning", "corrupt tensor: invalid type or shape");
         return NULL;
     }
     String *blob = server.LoadString(rdb);
     const char *error = blob == NULL ? "ERR truncated" : tensor_take_blob(tensor, blob);
     if (error == NULL) return tensor;
-    server.LogIOError(rdb, "warning", "ai: corrupt tensor: %s", error + strlen("ERR "));
+    server.LogIOError(rdb, "warning", "corrupt tensor: %s", error + strlen("ERR "));
     tensor_discard(tensor);
     return NULL;
 }

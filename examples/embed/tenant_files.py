@@ -1,0 +1,61 @@
+"""A file system that lets a user change nothing outside of one directory."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from smartsim.embedding import Entry, FileSystem, Placing
+
+
+class TenantFileSystem:
+    """Reads everywhere, and writes below one directory.
+
+    Args:
+        inner: does the work.
+        root: the directory; absolute.
+    """
+
+    def __init__(self, inner: FileSystem, root: str) -> None:
+        self._inner = inner
+        self._root = os.path.realpath(root)
+
+    def inspect(self, path: str) -> Entry | None:
+        """Return what stands at a path."""
+        return self._inner.inspect(path)
+
+    def walk(self, directory: str) -> Sequence[str]:
+        """Return every path below a directory."""
+        return self._inner.walk(directory)
+
+    def read(self, path: str, last: int | None = None) -> bytes:
+        """Return a file's content, or its end."""
+        return self._inner.read(path, last)
+
+    def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Write a file of the tenant's."""
+        self._inner.write(self._own(path), content, mode)
+
+    def make_directory(self, path: str, mode: int = 0o777) -> None:
+        """Make a directory of the tenant's."""
+        self._inner.make_directory(self._own(path), mode)
+
+    def place(self, source: str, destination: str, placing: Placing) -> None:
+        """Copy or link something to a place of the tenant's."""
+        self._inner.place(source, self._own(destination), placing)
+
+    def remove(self, path: str) -> None:
+        """Remove something of the tenant's."""
+        self._inner.remove(self._own(path))
+
+    def _own(self, path: str) -> str:
+        """Return a path that is the tenant's; links in its directory do not lead out.
+
+        Raises:
+            PermissionError: it is not.
+        """
+        place = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        if os.path.commonpath([place, self._root]) != self._root:
+            raise PermissionError(errno.EACCES, f"it is outside of {self._root}", path)
+        return path

@@ -1,0 +1,279 @@
+"""Whole experiments on fakes only: no processes, no files, no server, and virtual time."""
+
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from smartsim import Experiment
+from smartsim.embedding import Adapters, Step
+from smartsim.error import EntityExistsError, LauncherError, SmartSimError, SSUnsupportedError
+from smartsim.status import SmartSimStatus
+from smartsim.testing import InMemoryFileSystem, Script, ScriptedWorkloadManager, fake_adapters
+
+COMPLETED, FAILED = SmartSimStatus.STATUS_COMPLETED, SmartSimStatus.STATUS_FAILED
+CANCELLED, RUNNING = SmartSimStatus.STATUS_CANCELLED, SmartSimStatus.STATUS_RUNNING
+NEVER_STARTED, QUEUED = SmartSimStatus.STATUS_NEVER_STARTED, SmartSimStatus.STATUS_QUEUED
+
+
+def experiment(adapters: Adapters) -> Experiment:
+    return Experiment("study", "/virtual", adapters=adapters)
+
+
+def submitted(adapters: Adapters) -> Sequence[Step]:
+    return cast("ScriptedWorkloadManager", adapters.workload_manager).submitted
+
+
+def events(adapters: Adapters, entity: str) -> list[str]:
+    return [str(record["event"]) for record in adapters.event_log.replay() if record.get("entity") == entity]
+
+
+def test_a_whole_experiment_passes_in_virtual_time() -> None:
+    begin = time.perf_counter()
+    adapters = fake_adapters(lambda step: Script(duration=3600.0, returncode=int(step.name.startswith("sweep_1"))))
+    adapters.files.write("/virtual/in.txt", b"x = ;x;\n", 0o755)
+    exp = experiment(adapters)
+    database = exp.create_database(port=0)
+    ensemble = exp.create_ensemble("sweep", params={"x": [1, 2, 3]}, run_settings=exp.create_run_settings("solver"))
+    ensemble.attach_generator_files(to_configure="/virtual/in.txt")
+
+    exp.generate(database, ensemble)
+    assert adapters.files.read("/virtual/sweep/sweep_2/in.txt") == b"x = 3\n"
+    exp.start(database, block=False)
+    (address,) = database.get_address()
+    exp.start(ensemble, block=True)
+
+    assert exp.get_status(ensemble, database) == [COMPLETED, FAILED, COMPLETED, RUNNING]
+    assert submitted(adapters)[1].environment["SSDB"] == address
+    assert [step.environment["SSKEYOUT"] for step in submitted(adapters)[1:]] == ["sweep_0", "sweep_1", "sweep_2"]
+    exp.stop(database)
+    assert exp.get_status(database) == [CANCELLED]
+    assert events(adapters, "sweep_1") == ["submitted", "started", "ended"]
+    assert adapters.clock.monotonic() >= 3600.0
+    assert time.perf_counter() - begin < 30.0  # of real time, for an hour of virtual time
+
+
+def test_statuses_come_in_the_order_of_the_arguments() -> None:
+    exp = experiment(fake_adapters(lambda step: Script(returncode=int(step.name.startswith("bad")))))
+    settings = exp.create_run_settings("solver")
+    good, bad = exp.create_model("good", settings), exp.create_model("bad", settings)
+    ensemble = exp.create_ensemble("both", run_settings=settings, replicas=2)
+    exp.start(good, bad)
+    assert exp.get_status(ensemble, bad, good) == [NEVER_STARTED, NEVER_STARTED, FAILED, COMPLETED]
+    assert exp.get_status() == []
+
+
+def test_a_queued_job_is_queued() -> None:
+    exp = experiment(fake_adapters(lambda _: Script(queued_for=60.0)))
+    model = exp.create_model("m", exp.create_run_settings("solver"))
+    exp.start(model, block=False)
+    assert exp.get_status(model) == [QUEUED]
+    assert exp.wait(model) == [COMPLETED]
+
+
+def test_a_wait_has_a_deadline_and_says_what_it_waited_for() -> None:
+    exp = experiment(fake_adapters(lambda _: Script(duration=100.0)))
+    model = exp.create_model("slow", exp.create_run_settings("solver"))
+    exp.start(model, block=False)
+    with pytest.raises(TimeoutError, match=r"slow"):
+        exp.wait(model, timeout=99.0)
+    assert not exp.finished(model)
+    assert exp.wait(timeout=2.0) == []
+    assert exp.finished(model)
+
+
+def test_a_stop_waits_for_the_stubborn() -> None:
+    adapters = fake_adapters(lambda _: Script(duration=None, heeds_sigterm=False))
+    exp = experiment(adapters)
+    model = exp.create_model("m", exp.create_run_settings("solver"))
+    exp.start(model, block=False)
+    exp.stop(model, grace=7.0)
+    assert exp.get_status(model) == [CANCELLED]
+    assert adapters.clock.monotonic() == pytest.approx(7.0)
+    assert "-9" in exp.summary()
+    exp.stop(model)  # what ended is left alone
+
+
+def test_leaving_the_context_stops_everything() -> None:
+    exp = experiment(fake_adapters(lambda _: Script(duration=None)))
+    settings = exp.create_run_settings("solver")
+    with exp:
+        database, model = exp.create_database(port=0), exp.create_model("m", settings)
+        exp.start(database, model, block=False)
+        assert exp.get_status(database, model) == [RUNNING, RUNNING]
+    assert exp.get_status(database, model) == [CANCELLED, CANCELLED]
+
+
+def test_a_launch_that_fails_half_way_leaves_nothing_running() -> None:
+    def script(step: Step) -> Script:
+        if step.name.startswith("e_2"):
+            return Script(refusal=LauncherError("no such program"))
+        return Script(duration=None)
+
+    adapters = fake_adapters(script)
+    exp = experiment(adapters)
+    database = exp.create_database(port=0)
+    ensemble = exp.create_ensemble("e", run_settings=exp.create_run_settings("solver"), replicas=4)
+    with pytest.raises(SmartSimError, match="no such program"):
+        exp.start(ensemble, database)
+    assert exp.get_status(ensemble) == [CANCELLED, CANCELLED, FAILED, NEVER_STARTED]
+    assert exp.get_status(database) == [CANCELLED]
+    with pytest.raises(SmartSimError, match="not active"):
+        database.set_max_memory("1gb")
+
+
+def test_a_database_that_ends_at_once_is_an_error_with_its_reason() -> None:
+    adapters = fake_adapters()
+    manager = cast("ScriptedWorkloadManager", adapters.workload_manager)
+    manager._script = lambda _: Script(duration=0.0, returncode=1)
+    exp = experiment(adapters)
+    database = exp.create_database(port=0)
+    with pytest.raises(SmartSimError, match=r"failed during startup.*exit code 1"):
+        exp.start(database)
+
+
+def test_a_completed_entity_may_run_again_and_a_running_one_not() -> None:
+    exp = experiment(fake_adapters())
+    model = exp.create_model("m", exp.create_run_settings("solver"))
+    exp.start(model)
+    exp.start(model, block=False)
+    with pytest.raises(SSUnsupportedError, match="duplicate names.*'m' is running"):
+        exp.start(model)
+    exp.poll(interval=60.0)
+    assert [line.split("|")[5].strip() for line in exp.summary().splitlines()[2:]] == ["0", "1"]
+
+
+def test_settings_of_an_entity_are_its_own() -> None:
+    adapters = fake_adapters()
+    exp = experiment(adapters)
+    settings = exp.create_run_settings("solver", env_vars={"A": "1"})
+    first = exp.create_model("first", settings, enable_key_prefixing=True)
+    settings.update_env({"A": "2"})
+    second = exp.create_model("second", settings)
+    exp.start(first, second)
+    assert [dict(step.environment) for step in submitted(adapters)] == [{"A": "1", "SSKEYOUT": "first"}, {"A": "2"}]
+    assert first.run_settings.env_vars == {"A": "1"}
+
+
+def test_addresses_of_a_stopped_database_do_not_leak_into_later_starts() -> None:
+    adapters = fake_adapters()
+    exp = experiment(adapters)
+    database, model = exp.create_database(port=0), exp.create_model("m", exp.create_run_settings("solver"))
+    exp.start(database, model)
+    exp.stop(database)
+    exp.start(model)
+    _, first, second = submitted(adapters)
+    assert "SSDB" in first.environment
+    assert "SSDB" not in second.environment
+
+
+def test_several_databases_are_told_apart_by_suffixes() -> None:
+    adapters = fake_adapters()
+    exp = experiment(adapters)
+    one, two = exp.create_database(port=7001), exp.create_database(port=7002, db_identifier="two")
+    model = exp.create_model("m", exp.create_run_settings("solver"))
+    exp.start(model, two, one)
+    environment = submitted(adapters)[-1].environment
+    assert (environment["SSDB"], environment["SSDB_two"]) == ("127.0.0.1:7001", "127.0.0.1:7002")
+
+
+def test_entities_of_another_experiment_are_refused() -> None:
+    adapters = fake_adapters()
+    adapters.files.make_directory("/virtual/other")
+    mine = experiment(adapters)
+    other = Experiment("other", "/virtual/other", adapters=fake_adapters())
+    model = other.create_model("m", other.create_run_settings("solver"))
+    for call in (mine.start, mine.generate, mine.stop):
+        with pytest.raises(SmartSimError, match=r"m belongs to the experiment in /virtual/other"):
+            call(model)
+
+
+def test_asking_about_what_was_never_launched() -> None:
+    exp = experiment(fake_adapters())
+    model = exp.create_model("m", exp.create_run_settings("solver"))
+    for call in (exp.finished, exp.stop, exp.wait):
+        with pytest.raises(ValueError, match="Entity m has not been launched in this experiment"):
+            call(model)
+    with pytest.raises(TypeError, match="Orchestrator"):
+        exp.finished(exp.create_database(port=0))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'m'"):
+        exp.start("m")  # type: ignore[arg-type]
+
+
+def test_names_are_unique() -> None:
+    exp = experiment(fake_adapters())
+    settings = exp.create_run_settings("solver")
+    one, twin = exp.create_model("m", settings), exp.create_model("m", settings)
+    with pytest.raises(SmartSimError, match="same name: 'm'"):
+        exp.start(one, twin)
+    exp.start(one)
+    with pytest.raises(SSUnsupportedError, match="duplicate names"):
+        exp.start(twin)
+
+
+def test_what_this_version_cannot_start_is_refused_before_anything_runs() -> None:
+    adapters = fake_adapters()
+    exp = experiment(adapters)
+    colocated = exp.create_model("colocated", exp.create_run_settings("solver"))
+    colocated.colocate_db_tcp()
+    with_script = exp.create_model("script", exp.create_run_settings("solver"))
+    with_script.add_script("s", script="def f(x):\n    return x\n")
+    for model in (colocated, with_script):
+        with pytest.raises(SSUnsupportedError, match=model.name):
+            exp.start(exp.create_database(port=0), model)
+    assert submitted(adapters) == []
+
+
+def test_a_record_that_cannot_be_kept_does_not_stop_anything(capsys: pytest.CaptureFixture[str]) -> None:
+    from dataclasses import replace
+
+    from smartsim.adapters.eventlog.jsonl import JsonlEventLog
+
+    adapters = replace(fake_adapters(), event_log=JsonlEventLog("/dev/null/events.jsonl"))
+    exp = experiment(adapters)
+    model = exp.create_model("m", exp.create_run_settings("solver"))
+    exp.start(model)
+    assert exp.get_status(model) == [COMPLETED]
+    assert capsys.readouterr().out.count("not recorded") == 1
+
+
+def test_telemetry_can_be_switched_off() -> None:
+    adapters = fake_adapters()
+    exp = experiment(adapters)
+    exp.telemetry.disable()
+    assert not exp.telemetry.is_enabled
+    exp.start(exp.create_model("m", exp.create_run_settings("solver")))
+    assert list(adapters.event_log.replay()) == []
+
+
+def test_a_second_generation_is_refused_and_leaves_the_first() -> None:
+    adapters = fake_adapters()
+    exp = experiment(adapters)
+    model = exp.create_model("m", exp.create_run_settings("solver"))
+    exp.generate(model)
+    adapters.files.write("/virtual/m/result", b"precious")
+    with pytest.raises(EntityExistsError, match=r"m already exists in path /virtual/m"):
+        exp.generate(model)
+    assert adapters.files.read("/virtual/m/result") == b"precious"
+    exp.generate(model, overwrite=True)
+    assert adapters.files.inspect("/virtual/m/result") is None
+
+
+def test_a_generation_that_fails_half_way_is_taken_back() -> None:
+    from dataclasses import replace
+
+    class FullDisk(InMemoryFileSystem):
+        def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
+            if path.endswith("e_2/in.txt"):
+                raise OSError(28, "No space left on device", path)
+            super().write(path, content, mode)
+
+    files = FullDisk(["/virtual"])
+    files.write("/virtual/in.txt", b"x = ;x;")
+    exp = experiment(replace(fake_adapters(), files=files))
+    ensemble = exp.create_ensemble("e", params={"x": [1, 2, 3]}, run_settings=exp.create_run_settings("solver"))
+    ensemble.attach_generator_files(to_configure=["/virtual/in.txt"])
+    with pytest.raises(SmartSimError, match=r"e_2/in.txt: No space left"):
+        exp.generate(ensemble)
+    assert list(files.walk("/virtual")) == ["in.txt"]

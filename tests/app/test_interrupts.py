@@ -1,0 +1,131 @@
+"""Ctrl-C at a driver, for real: a driver in a process of its own is sent SIGINT."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+DEADLINE = 60.0
+
+PREAMBLE = """
+import sys, threading
+from smartsim import Experiment
+exp = Experiment("study", sys.argv[1])
+model = exp.create_model("m", exp.create_run_settings("sh", ["-c", "echo $$ > pid; exec sleep 100"]))
+code = "trap '' TERM; echo $$ > pid; sleep 100 & wait; wait"
+stubborn = exp.create_model("s", exp.create_run_settings("sh", ["-c", code]))
+database = exp.create_database(port=0)
+"""
+
+
+class Driver:
+    def __init__(self, directory: Path, code: str) -> None:
+        self.directory = directory
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-c", PREAMBLE + code, str(directory)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def pid_of(self, model: str) -> int:
+        path = self.directory / model / "pid"
+        deadline = time.monotonic() + DEADLINE
+        while not (path.exists() and path.read_text().endswith("\n")):
+            assert time.monotonic() < deadline
+            assert self.process.poll() is None, self.process.communicate()[0]
+            threading.Event().wait(0.005)
+        return int(path.read_text())
+
+    def interrupt(self) -> str:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.communicate(timeout=DEADLINE)[0]
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_ctrl_c_stops_what_a_blocking_start_launched_databases_too(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, "exp.start(database, model, block=True)")
+    pid = driver.pid_of("m")
+    output = driver.interrupt()
+    assert "KeyboardInterrupt" in output
+    assert driver.process.returncode in (1, -signal.SIGINT)
+    assert not runs(pid)
+    assert "ready to exit" in (tmp_path / "orchestrator" / "orchestrator_0.out").read_text()
+
+
+def test_ctrl_c_between_calls_stops_everything_even_the_stubborn(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, "exp.start(model, stubborn, block=False); threading.Event().wait(100)")
+    pids = [driver.pid_of("m"), driver.pid_of("s")]
+    begin = time.monotonic()
+    output = driver.interrupt()
+    assert "KeyboardInterrupt" in output
+    assert not any(runs(pid) for pid in pids)
+    assert time.monotonic() - begin >= 4.0  # the stubborn one had its grace
+
+
+def test_a_driver_that_catches_it_finds_everything_stopped(tmp_path: Path) -> None:
+    code = """
+try:
+    exp.start(model, block=True)
+except KeyboardInterrupt:
+    print("caught", exp.get_status(model))
+"""
+    driver = Driver(tmp_path, code)
+    driver.pid_of("m")
+    assert "caught [<SmartSimStatus.STATUS_CANCELLED" in driver.interrupt()
+    assert driver.process.returncode == 0
+
+
+def test_what_is_not_to_be_killed_goes_on_and_is_listed(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, "exp.start(model, block=True, kill_on_interrupt=False)")
+    pid = driver.pid_of("m")
+    try:
+        output = driver.interrupt()
+        assert "SmartSim process interrupted before resource cleanup" in output
+        assert f"Task m with id: {pid}" in output
+        assert runs(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_driver_s_own_handler_is_called_after_ours(tmp_path: Path) -> None:
+    code = """
+import signal
+signal.signal(signal.SIGINT, lambda *_: print("own handler", flush=True))
+exp.start(model, block=True)
+print("status", exp.get_status(model))
+"""
+    driver = Driver(tmp_path, code)
+    driver.pid_of("m")
+    output = driver.interrupt()
+    assert "own handler" in output
+    assert "status [<SmartSimStatus.STATUS_CANCELLED" in output
+
+
+@pytest.mark.parametrize("where", ["with", "thread"])
+def test_an_exception_in_a_context_stops_everything(tmp_path: Path, where: str) -> None:
+    code = """
+def work():
+    with exp:
+        exp.start(model, database, block=False)
+        while not (__import__("pathlib").Path(sys.argv[1]) / "m" / "pid").exists():
+            pass
+        raise RuntimeError("of the user")
+"""
+    call = "work()" if where == "with" else "t = threading.Thread(target=work); t.start(); t.join()"
+    driver = Driver(tmp_path, code + call)
+    output = driver.process.communicate(timeout=DEADLINE)[0]
+    assert "RuntimeError: of the user" in output
+    assert not runs(int((tmp_path / "m" / "pid").read_text()))
+    assert "ready to exit" in (tmp_path / "orchestrator" / "orchestrator_0.out").read_text()

@@ -1,0 +1,213 @@
+"""What users write, for a type checker: every public name of the package, used as the documents say."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import smartredis
+from smartsim import Experiment, __version__
+from smartsim.client import (
+    Client,
+    ConfigOptions,
+    LLInfo,
+    LogContext,
+    RedisConnectionError,
+    RedisReplyError,
+    log_data,
+    log_error,
+    log_warning,
+)
+from smartsim.database import Orchestrator
+from smartsim.embedding import (
+    Adapters,
+    Ended,
+    EventLog,
+    Record,
+    Report,
+    Started,
+    Step,
+    WorkloadManager,
+    system_adapters,
+)
+from smartsim.entity import Ensemble, Model
+from smartsim.error import EntityExistsError, ShellError, SmartSimError
+from smartsim.log import get_logger, log_to_file
+from smartsim.servertype import STANDALONE
+from smartsim.settings import Container, RunSettings, Singularity
+from smartsim.settings.settings import create_run_settings
+from smartsim.status import TERMINAL_STATUSES, SmartSimStatus
+from smartsim.testing import Script, VirtualClock, fake_adapters
+from smartsim.wlm import detect_launcher
+
+# A driver script
+
+
+def describe(exp: Experiment) -> tuple[Model, Ensemble, Orchestrator]:
+    container: Container = Singularity("image.sif", args=["--nv"], mount={"/scratch": "/data"})
+    settings: RunSettings = exp.create_run_settings(
+        "solve", ["--steps", "10"], env_vars={"THREADS": "2", "UNSET": None}, container=container
+    )
+    settings.set_tasks(4)
+    settings.set_hostlist(["n1", "n2"])
+    settings.set_time(hours=1)
+    settings.set("exclusive")
+    settings.update_env({"OMP_NUM_THREADS": 4, "SCALE": 0.5})
+    settings.add_exe_args("--verbose")
+
+    model = exp.create_model("model", settings, params={"dt": 0.1, "name": "north"}, enable_key_prefixing=True)
+    model.attach_generator_files(to_copy=["mesh.dat"], to_symlink="data", to_configure="input.txt")
+    model.params_to_args()
+
+    ensemble = exp.create_ensemble(
+        "ensemble",
+        params={"dt": [0.1, 0.2], "order": 2},
+        params_as_args=["dt"],
+        run_settings=settings,
+        perm_strategy="random",
+        n_models=3,
+        seed=7,
+    )
+    exp.create_ensemble("own", params={"a": [1]}, run_settings=settings, perm_strategy=only_first, replicas=2)
+    member: Model
+    for member in ensemble:
+        model.register_incoming_entity(member)
+    ensemble.add_model(exp.create_model("one_more", settings))
+    ensemble.enable_key_prefixing()
+    count: int = len(ensemble)
+    members: list[Model] = ensemble.models
+    assert count == len(members)
+
+    database = exp.create_database(port=0, interface="lo", db_identifier="fields")
+    return model, ensemble, database
+
+
+def only_first(names: list[str], values: list[list[str]], n_models: int) -> list[dict[str, str]]:
+    assert n_models >= 0
+    return [dict(zip(names, (options[0] for options in values), strict=True))]
+
+
+def drive() -> str:
+    with Experiment("study", "/scratch", launcher=detect_launcher()) as exp:
+        model, ensemble, database = describe(exp)
+        try:
+            exp.generate(model, ensemble, tag="@", overwrite=True, verbose=True)
+        except EntityExistsError as error:
+            get_logger(__name__, "debug").warning("%s: %s", error.filename, error)
+        exp.start(database, model, ensemble, block=False, summary=True, kill_on_interrupt=True)
+        address: list[str] = database.get_address()
+        database.set_db_conf("maxmemory-policy", "noeviction")
+        exp.poll(interval=1.0, verbose=False)
+        statuses: list[SmartSimStatus] = exp.wait(model, ensemble, timeout=60.0)
+        if not all(status in TERMINAL_STATUSES for status in statuses) or not exp.finished(model):
+            exp.stop(model, ensemble, grace=1.0)
+        reconnected: Orchestrator = exp.reconnect_orchestrator(database.checkpoint_file)
+        assert reconnected.is_active()
+        assert reconnected.get_address() == address
+        exp.telemetry.disable()
+        return exp.summary(style="html")
+
+
+def complain() -> None:
+    try:
+        drive()
+    except ShellError as error:
+        log_to_file("failed.log", "info")
+        raise SystemExit(f"{__version__}: {error}") from error
+    except SmartSimError:
+        settings = create_run_settings("local", "echo", exe_args="hello")
+        assert settings.exe_args == ["hello"]
+
+
+# An application
+
+
+def exchange(options: ConfigOptions) -> npt.NDArray[Any]:
+    options.override_string_option("SR_DB_TYPE", STANDALONE)
+    with Client(options, logger_name="application") as client, smartredis.Client(cluster=False) as other:
+        try:
+            client.put_tensor("field", np.ones((3, 4)))
+            client.copy_tensor("field", "copy")
+            client.rename_tensor("copy", "renamed")
+            client.delete_tensor("renamed")
+        except RedisReplyError as error:
+            LogContext("application").log_error(LLInfo, str(error))
+            log_error("application", LLInfo, error.method)
+        client.set_data_source("member_0")
+        client.use_tensor_ensemble_prefix(use_prefix=False)
+        found: bool = (
+            client.poll_tensor("field", 100, 10) and other.tensor_exists("field") and client.key_exists("field")
+        )
+        client.log_data(LLInfo, f"found: {found}")
+        field: npt.NDArray[Any] = other.get_tensor("field")
+        return field
+
+
+def connect() -> npt.NDArray[Any]:
+    try:
+        return exchange(ConfigOptions.create_from_environment("fields"))
+    except RedisConnectionError as error:
+        log_warning("application", LLInfo, str(error))
+        log_data("application", LLInfo, "there is no database")
+        raise
+
+
+# A platform with parts of its own
+
+
+class Queue:
+    """A workload manager."""
+
+    def submit(self, steps: Sequence[Step], report: Report) -> None:
+        for step in steps:
+            report(step.name, Started(0.0, native_id="1"))
+            report(step.name, Ended(1.0, returncode=len(step.command) - len(step.argv)))
+
+    def stop(self, names: Collection[str], grace: float) -> None:
+        assert names or grace
+
+    def attach(self, step: Step, handle: Mapping[str, object], report: Report) -> bool:
+        return bool(handle) and callable(report) and bool(step.environment)
+
+    def handle(self, name: str) -> Mapping[str, object]:
+        return {"name": name}
+
+    def close(self) -> None:
+        pass
+
+
+class Forwarding:
+    """An event log."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def append(self, records: Sequence[Record]) -> None:
+        self.records.extend(records)
+
+    def replay(self) -> Iterator[Record]:
+        return iter(self.records)
+
+
+def embed(exp_path: str) -> Experiment:
+    manager: WorkloadManager = Queue()
+    log: EventLog = Forwarding()
+    adapters: Adapters = replace(system_adapters("local", exp_path), workload_manager=manager, event_log=log)
+    return Experiment("embedded", exp_path, adapters=adapters)
+
+
+# The tests of a driver script
+
+
+def test_drive() -> None:
+    adapters = fake_adapters(play, programs={"solve": "/opt/bin/solve"})
+    clock = adapters.clock
+    assert isinstance(clock, VirtualClock)
+    exp = Experiment("fake", "/virtual", adapters=adapters)
+    exp.start(exp.create_model("model", exp.create_run_settings("solve")))
+
+
+def play(step: Step) -> Script:
+    return Script(duration=60.0, returncode=int(step.name.startswith("bad")))
