@@ -14,7 +14,7 @@ PYTHON ?=
 VENV ?= .venv
 ARGS ?=
 FUZZ_SECONDS ?= 30
-CLANG ?= $(firstword $(shell command -v clang clang-14 clang-15 clang-16 clang-17 clang-18 clang-19))
+CLANG ?= $(shell for name in clang clang-14 clang-16 clang-18 clang-19; do command -v $$name && break; done)
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -35,7 +35,7 @@ $(VENV)/.made:
 
 $(VENV)/.package: $(VENV)/.made $(SOURCES)
 	@echo "Installing this package and what it needs into $(VENV) ..."
-	@$(PIP) install --quiet .
+	@$(PIP) install --quiet '.[demo]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
@@ -83,7 +83,7 @@ fuzz: $(VENV)/.dev
 	$(BIN)/cmake --build build/fuzz
 	mkdir -p build/fuzz/found
 	build/fuzz/tensor_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=build/fuzz/ \
-		-print_final_stats=1 build/fuzz/found tests/fuzz/corpus
+		-print_final_stats=1 -verbosity=0 build/fuzz/found tests/fuzz/corpus
 
 bench: $(VENV)/.package $(VENV)/.test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit; done

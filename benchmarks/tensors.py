@@ -30,7 +30,7 @@ from smartsim.domain.addresses import Address
 
 KIB = 1024
 MIB = 1024 * KIB
-ROUNDS = {KIB: 3000, 64 * KIB: 2000, MIB: 400, 16 * MIB: 60}
+ROUNDS = {KIB: 3000, 64 * KIB: 3000}
 TARGET = 1.3
 MODULE = Path(smartsim.adapters.database.__file__).parent / "module" / "smartsim_ai.so"
 

@@ -13,12 +13,12 @@ trap 'rm -rf "$work"' EXIT
 pip="$work/venv/bin/python -m pip --disable-pip-version-check --quiet"
 $pip install 'pip>=25.1'
 $pip install --group "$PWD/pyproject.toml:test" "$wheel"
-cp -r tests/e2e/test_packaging.py examples "$work"
+cp -r tests/e2e/test_packaging.py tests/e2e/test_public_paths.py examples "$work"
 cd "$work"
 
 try() {
     echo "== $1"
-    venv/bin/pytest -W error -p no:cacheprovider test_packaging.py
+    venv/bin/pytest -W error -p no:cacheprovider test_packaging.py test_public_paths.py
     venv/bin/smart info
     venv/bin/smart validate
     venv/bin/python examples/hello/hello.py

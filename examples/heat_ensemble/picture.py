@@ -80,7 +80,8 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
     for number, label in enumerate(rows):
         y = TOP + number * (SIDE + CAPTION + GAP) + SIDE // 2
         pen.text((LEFT - 14, y), label, INK, ImageFont.load_default(17), anchor="rm")
-    draw_scale(image, (LEFT + len(columns) * (SIDE + GAP) + 20, TOP), len(rows) * (SIDE + CAPTION + GAP) - CAPTION - GAP, hottest)
+    corner = (LEFT + len(columns) * (SIDE + GAP) + 20, TOP)
+    draw_scale(image, corner, height - TOP - CAPTION - GAP, hottest)
     image.save(path)
 
 

@@ -273,6 +273,15 @@ def test_a_database_that_was_restarted_is_found_again(tmp_path: Path) -> None:
                 assert np.array_equal(store.get("k"), DATA)
 
 
+def test_one_attempt_finds_out_about_all_idle_connections(tmp_path: Path) -> None:
+    two_attempts = replace(THREE_ATTEMPTS, commands=RetryPolicy(timeout=1 / 64, interval=1 / 64))
+    with running_server(tmp_path) as first, store_at(first.tcp, two_attempts) as store:
+        store._idle.extend(store._connect() for _ in range(3))
+        first.stop()
+        with running_server(tmp_path, port=first.tcp.port):
+            store.put("k", DATA)
+
+
 def test_what_is_no_tensor_is_refused_and_left_alone(server: Server) -> None:
     with redis.Redis(server.tcp.host, server.tcp.port) as other, store_at(server.tcp) as store:
         other.set("text", "hello")

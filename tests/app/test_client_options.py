@@ -88,7 +88,7 @@ def test_options_of_other_types_are_refused() -> None:
         lambda: options.override_integer_option("A", "1"),  # type: ignore[arg-type]
         lambda: options.override_string_option("A", 1),  # type: ignore[arg-type]
     ):
-        with pytest.raises(TypeError, match="Argument .* is of type"):
+        with pytest.raises(TypeError, match=r"Argument .* is of type"):
             call()
 
 

@@ -127,11 +127,14 @@ class TestCreateRunSettings:
             create_run_settings(launcher, "solver", processes=MACHINE)
 
     def test_an_unknown_launcher_is_refused_with_those_that_are_known(self) -> None:
-        for create in (create_run_settings, create_batch_settings):
-            with pytest.raises(
-                SSUnsupportedError, match="Launcher type not supported: slurmm. Choose among local, slurm"
-            ):
-                create("slurmm", "solver")
+        with pytest.raises(
+            SSUnsupportedError, match=r"Launcher type not supported: slurmm\. Choose among local, slurm"
+        ):
+            create_run_settings("slurmm", "solver")
+        with pytest.raises(
+            SSUnsupportedError, match=r"Launcher type not supported: slurmm\. Choose among local, slurm"
+        ):
+            create_batch_settings("slurmm")
 
     @pytest.mark.parametrize(("launcher", "run_command"), [(None, "auto"), ("local", 3)])
     def test_names_are_text(self, launcher: Any, run_command: Any) -> None:

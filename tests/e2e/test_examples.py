@@ -1,11 +1,27 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from scripts import EXAMPLES, processes_in, run_python, run_script
+from smartsim import Experiment
+from smartsim.embedding import Adapters, system_adapters
+from smartsim.status import SmartSimStatus
+from smartsim.testing import Script, fake_adapters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RUNNING, QUEUED = SmartSimStatus.STATUS_RUNNING, SmartSimStatus.STATUS_QUEUED
+CANCELLED, FAILED = SmartSimStatus.STATUS_CANCELLED, SmartSimStatus.STATUS_FAILED
 
 
 def test_the_smallest_experiment_greets(tmp_path: Path) -> None:
@@ -34,6 +50,43 @@ def test_a_platform_runs_experiments_with_its_own_adapters(tmp_path: Path) -> No
     running = [events[:i].count("started") - events[:i].count("ended") for i in range(len(events) + 1)]
     assert max(running) == 2  # there are two slots
     assert processes_in(tmp_path) == []
+
+
+@pytest.fixture
+def with_slots(monkeypatch: pytest.MonkeyPatch) -> Callable[[Adapters, int], Adapters]:
+    """Return how to put the workload manager of the example before another one."""
+    monkeypatch.syspath_prepend(EXAMPLES / "embed")
+    slotted = import_module("slots").SlottedWorkloadManager
+    return lambda adapters, slots: replace(adapters, workload_manager=slotted(adapters.workload_manager, slots))
+
+
+def test_steps_wait_for_a_slot_and_can_be_stopped_there(
+    tmp_path: Path, with_slots: Callable[[Adapters, int], Adapters]
+) -> None:
+    adapters = with_slots(system_adapters("local", str(tmp_path)), 1)
+    with Experiment("study", exp_path=str(tmp_path), adapters=adapters) as exp:
+        sleepers = exp.create_ensemble("sleeper", run_settings=exp.create_run_settings("sleep", "60"), replicas=3)
+        exp.start(sleepers, block=False)
+        assert exp.get_status(sleepers) == [RUNNING, QUEUED, QUEUED]
+        exp.stop(sleepers)
+        assert exp.get_status(sleepers) == [CANCELLED] * 3
+
+        nice = exp.create_model("nice", exp.create_run_settings("nice"))  # prints how low its priority is
+        exp.start(nice, block=True)
+    assert int((tmp_path / "nice" / "nice.out").read_text()) == min(os.nice(0) + 10, 19)
+    assert processes_in(tmp_path) == []
+
+
+def test_a_step_that_is_refused_after_it_was_queued_has_failed(
+    with_slots: Callable[[Adapters, int], Adapters],
+) -> None:
+    refused = fake_adapters(lambda _step: Script(refusal=OSError("no licence")))
+    exp = Experiment("study", exp_path="/virtual", adapters=with_slots(refused, 1))
+    models = [exp.create_model(name, exp.create_run_settings("simulate")) for name in ("first", "second")]
+    exp.start(*models, block=True)
+    assert exp.get_status(*models) == [FAILED, FAILED]
+    ended = [record for record in refused.event_log.replay() if record["event"] == "ended"]
+    assert [record["reason"] for record in ended] == ["no licence", "no licence"]
 
 
 def test_a_users_own_tests_pass_on_the_fakes(tmp_path: Path) -> None:

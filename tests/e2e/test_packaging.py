@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -16,35 +15,6 @@ import pytest
 import smartsim
 
 HOME = Path(smartsim.__file__).parent
-
-PUBLIC = {
-    "smartsim": "Experiment __version__",
-    "smartsim.client": "Client ConfigOptions LogContext SRObject log_data RedisReplyError RedisConnectionError",
-    "smartsim.database": "Orchestrator",
-    "smartsim.embedding": "Adapters Clock DatabaseServer EventLog FileSystem Network ProcessRunner WorkloadManager",
-    "smartsim.entity": "DBNode DBModel DBScript Ensemble EntityList Model SmartSimEntity",
-    "smartsim.error": "AllocationError EntityExistsError LauncherError LauncherUnsupportedFeature ParameterWriterError "
-    "ShellError SmartSimError SSConfigError SSDBFilesNotParseable SSDBIDConflictError SSInternalError "
-    "SSReservedKeywordError SSUnsupportedError UserStrategyError",
-    "smartsim.error.errors": "PreviewFormatError SmartSimCLIActionCancelled TelemetryError UnproxyableStepError",
-    "smartsim.log": "get_logger log_to_file log_to_exp_file get_exp_log_paths ctx_exp_path ContextThread",
-    "smartsim.servertype": "CLUSTERED STANDALONE",
-    "smartsim.settings": "Container RunSettings SettingsBase Singularity",
-    "smartsim.settings.base": "BatchSettings RunSettings",
-    "smartsim.settings.containers": "Container Singularity",
-    "smartsim.settings.settings": "create_batch_settings create_run_settings",
-    "smartsim.status": "SmartSimStatus TERMINAL_STATUSES",
-    "smartsim.testing": "fake_adapters Script VirtualClock InMemoryFileSystem",
-    "smartsim.wlm": "detect_launcher",
-    "smartredis": "Client ConfigOptions LLDebug LLDeveloper LLInfo LLQuiet LogContext SRObject log_data log_error "
-    "log_warning",
-    "smartredis.client": "Client",
-    "smartredis.configoptions": "ConfigOptions",
-    "smartredis.error": "RedisConnectionError RedisKeyError RedisReplyError RedisRuntimeError",
-    "smartredis.logcontext": "LogContext",
-    "smartredis.logger": "log_data log_error log_warning",
-    "smartredis.srobject": "SRObject",
-}
 
 
 def python(code: str, directory: Path) -> str:
@@ -108,13 +78,6 @@ def test_the_command_is_installed(tmp_path: Path) -> None:
     helped = subprocess.run([command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert helped.returncode == os.EX_USAGE
     assert "validate" in helped.stdout
-
-
-@pytest.mark.parametrize(("module", "names"), PUBLIC.items())
-def test_public_names_are_where_scripts_import_them(module: str, names: str) -> None:
-    imported = importlib.import_module(module)
-    assert set(names.split()) <= set(imported.__all__)
-    assert all(hasattr(imported, name) for name in imported.__all__)
 
 
 def test_importing_the_package_imports_nobody_elses(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ PATHS = {
     "RedisBadAllocError RedisDatabaseError RedisInternalError",
 }
 
-# Parameters with their defaults, as driver scripts rely on them; `interface` differs by decision: "auto" fits everywhere.
+# Parameters with their defaults, as driver scripts rely on them. One default differs from the old system's by decision:
+# interface="auto" suits every machine.
 SIGNATURES = {
     "__init__": "name, exp_path=None, launcher='local'",
     "start": "*args, block=True, summary=False, kill_on_interrupt=True",

@@ -47,7 +47,7 @@ def files_table(attached: AttachedFiles | None) -> str:
 
 def grid(rows: Sequence[tuple[str, str]], headers: Sequence[str]) -> str:
     """Return a table drawn with lines; a cell may have several lines."""
-    from tabulate import tabulate  # noqa: PLC0415 - only tables need it
+    from tabulate import tabulate  # here, since only tables need it
 
     return tabulate(rows, headers, tablefmt="grid", disable_numparse=True)
 

@@ -16,6 +16,13 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartsim.adapters.clock.system import SystemClock
+from smartsim.adapters.database.valkey import ValkeyServer
+from smartsim.adapters.eventlog.jsonl import JsonlEventLog
+from smartsim.adapters.filesystem.posix import PosixFileSystem
+from smartsim.adapters.network.system import SystemNetwork
+from smartsim.adapters.process.subprocess import SubprocessRunner
+from smartsim.adapters.wlm.local import LocalWorkloadManager
 from smartsim.domain.errors import SSUnsupportedError
 
 if TYPE_CHECKING:
@@ -68,15 +75,6 @@ def system_adapters(launcher: str, exp_path: str) -> Adapters:
         raise SSUnsupportedError(f"Launcher type not supported: {launcher}. Choose among {', '.join(LAUNCHERS)}, auto")
     if launcher != "local":
         raise SSUnsupportedError(f"Launcher {launcher} is not supported in this version yet: use launcher='local'")
-    # Imported here, so that naming an adapter does not cost importing all of them.
-    from smartsim.adapters.clock.system import SystemClock  # noqa: PLC0415
-    from smartsim.adapters.database.valkey import ValkeyServer  # noqa: PLC0415
-    from smartsim.adapters.eventlog.jsonl import JsonlEventLog  # noqa: PLC0415
-    from smartsim.adapters.filesystem.posix import PosixFileSystem  # noqa: PLC0415
-    from smartsim.adapters.network.system import SystemNetwork  # noqa: PLC0415
-    from smartsim.adapters.process.subprocess import SubprocessRunner  # noqa: PLC0415
-    from smartsim.adapters.wlm.local import LocalWorkloadManager  # noqa: PLC0415
-
     return Adapters(
         workload_manager=LocalWorkloadManager(),
         database_server=ValkeyServer(),

@@ -98,9 +98,9 @@ def validate(
 
 
 def _exchange_a_tensor(directory: str, port: int) -> None:
-    import numpy as np  # noqa: PLC0415 - only this command needs it
+    import numpy as np
 
-    from smartsim.app.client import Client  # noqa: PLC0415 - likewise
+    from smartsim.app.client import Client
 
     with Experiment("validate", directory) as experiment:
         database = experiment.create_database(port=port)

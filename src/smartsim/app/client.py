@@ -27,7 +27,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _DTYPES = frozenset(map(np.dtype, WIRE_NAMES))
-_SHORTEST_PAUSE = 0.001
+_SHORTEST_PAUSE = 1_000_000  # ns
 
 
 def _names_itself(method: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -285,19 +285,19 @@ class Client(SRObject):
         check_type(num_tries, "num_tries", int)
         if poll_frequency_ms < 0 or num_tries < 0:
             raise ValueError(f"poll_frequency_ms={poll_frequency_ms} and num_tries={num_tries} must not be negative")
-        frequency = poll_frequency_ms / 1000
-        began = time.monotonic()
+        frequency = poll_frequency_ms * 1_000_000  # all in ns, as whole numbers: multiples are exact
+        began = time.monotonic_ns()
         looks = 0
         while num_tries:
             if self._store.exists(key):
                 return True
             looks += 1
-            elapsed = time.monotonic() - began
+            elapsed = time.monotonic_ns() - began
             if looks >= num_tries and elapsed >= frequency * num_tries:
                 return False
             # A look at every multiple of the frequency, as scripts expect, and more while little time has passed.
-            until_next = frequency - elapsed % frequency if frequency else 0.0
-            time.sleep(min(until_next, max(_SHORTEST_PAUSE, elapsed / 16)))
+            until_next = frequency - elapsed % frequency if frequency else 0
+            time.sleep(min(until_next, max(_SHORTEST_PAUSE, elapsed // 16)) / 1e9)
         return False
 
 

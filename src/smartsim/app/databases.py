@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from smartsim.app.jobs import Job, Jobs
 from smartsim.app.logs import get_logger
-from smartsim.app.reports import tail
 from smartsim.app.orchestrator import Orchestrator, RunningShard, Service
+from smartsim.app.reports import tail
 from smartsim.domain.addresses import Address
 from smartsim.domain.database import ShardPlan, choose_interfaces
 from smartsim.domain.errors import SmartSimError
@@ -142,7 +142,7 @@ class Databases:
             database.bind(Service(self._server, credentials, own))
             database.port = own[0].plan.port
             self._running.append(database)
-            self._write_checkpoint(database)
+            self._write_checkpoint(database, own)
 
     def _await_answer(self, start: ShardStart, job: Job, deadline: float) -> ServerFacts:
         while True:
@@ -193,8 +193,7 @@ class Databases:
 
     # Checkpoints
 
-    def _write_checkpoint(self, database: Orchestrator) -> None:
-        assert database.service is not None
+    def _write_checkpoint(self, database: Orchestrator, running: Sequence[RunningShard]) -> None:
         shards = [
             {
                 "name": shard.plan.name,
@@ -208,7 +207,7 @@ class Databases:
                 "run": job.run,
                 "handle": self._jobs.handle(job),
             }
-            for shard, job in zip(database.service.shards, self._jobs_of(database), strict=True)
+            for shard, job in zip(running, self._jobs_of(database), strict=True)
         ]
         checkpoint = {
             "format": "smartsim-next database checkpoint",

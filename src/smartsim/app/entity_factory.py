@@ -217,8 +217,8 @@ class EntityFactory:
         """
         if db_identifier in self.db_identifiers:
             get_logger(__name__).warning(
-                f"A database with the identifier {db_identifier} has already been made An error will be raised if multiple "
-                "databases are started with the same identifier"
+                f"A database with the identifier {db_identifier} has already been made An error will be raised if "
+                "multiple databases are started with the same identifier"
             )
         database = Orchestrator(
             path=self._path_of(db_identifier) if path is None else path,

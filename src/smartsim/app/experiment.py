@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from smartsim.app.bootstrap import Adapters, system_adapters
 from smartsim.app.databases import Databases
 from smartsim.app.ensemble import Ensemble
 from smartsim.app.entity_factory import EntityFactory
 from smartsim.app.generation import Generation
-from smartsim.app.interrupts import on_interrupt
+from smartsim.app.interrupts import on_interrupt, run_whole
 from smartsim.app.jobs import GRACE, Job, Jobs
 from smartsim.app.launchers import detect_launcher
 from smartsim.app.launching import Launch, Manifest
@@ -28,8 +28,7 @@ from smartsim.domain.status import SmartSimStatus
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 
 Entity: TypeAlias = Model | Ensemble | Orchestrator
@@ -198,9 +197,9 @@ class Experiment(EntityFactory):
             )
             adapters.files.make_directory(self.exp_path)
             self._keep_logs()
-            started = launch.run(manifest)
-            if block:
-                with self._interruptible():
+            with self._interruptible():
+                started = run_whole(lambda: launch.run(manifest))
+                if block:
                     wait_with_progress(self._jobs, started, adapters.clock)
 
     def poll(self, interval: float = _DEFAULT_POLL, verbose: bool = True, kill_on_interrupt: bool = True) -> None:

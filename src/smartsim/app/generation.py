@@ -6,10 +6,12 @@ import logging
 import posixpath
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smartsim.app.logs import get_logger
+from smartsim.domain.attached_files import PARAMETER_FILE
 from smartsim.domain.errors import EntityExistsError, ParameterWriterError, SmartSimError
 from smartsim.domain.parameter_file import configured_entry, generation_header
 from smartsim.domain.templates import Template
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from smartsim.app.ensemble import Ensemble
     from smartsim.app.model import Model
     from smartsim.app.orchestrator import Orchestrator
-
-PARAMETERS_FILE = "smartsim_params.txt"
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,15 @@ class Generation:
                 self._make_model(model)
             stamp = time.strftime("%d/%m/%Y %H:%M:%S", time.localtime(self.now))
             text = generation_header(stamp) + "".join(self._entries)
-            self.files.write(posixpath.join(self.exp_path, PARAMETERS_FILE), text.encode())
+            self.files.write(posixpath.join(self.exp_path, PARAMETER_FILE), text.encode())
         except BaseException as error:
             for path in reversed(self._made):
-                self.files.remove(path)
+                with suppress(OSError):  # what failed first is what is told
+                    self.files.remove(path)
             if isinstance(error, OSError) and error.errno is not None:
                 raise SmartSimError(
-                    f"Cannot generate {error.filename}: {error.strerror}. Nothing was generated; choose a directory that "
-                    "can be written, or correct its permissions"
+                    f"Cannot generate {error.filename}: {error.strerror}. Nothing was generated; choose a directory "
+                    "that can be written, or correct its permissions"
                 ) from error
             raise
 
@@ -108,16 +109,16 @@ class Generation:
             level = logging.INFO if self.verbose else logging.DEBUG
             get_logger(__name__).log(level, "Working in previously created experiment")
         else:
-            self._made.append(self.exp_path)
             self.files.make_directory(self.exp_path)
+            self._made.append(self.exp_path)
 
     def _make(self, path: str) -> None:
         if self.overwrite:
             self.files.remove(path)
         elif self.files.inspect(path) is not None:
             return
-        self._made.append(path)
         self.files.make_directory(path)
+        self._made.append(path)
 
     def _make_database(self, database: Orchestrator) -> None:
         self._make(database.path)
@@ -136,7 +137,7 @@ class Generation:
         if configured:
             entry = configured_entry(model.name, configured)
             self._entries.append(entry)
-            self.files.write(posixpath.join(model.path, PARAMETERS_FILE), entry.encode())
+            self.files.write(posixpath.join(model.path, PARAMETER_FILE), entry.encode())
         logger, level = get_logger(__name__), logging.INFO if self.verbose else logging.DEBUG
         if logger.isEnabledFor(level):
             used = {name: value for values in configured.values() for name, value in values.items()}

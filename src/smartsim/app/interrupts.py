@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextvars
 import signal
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 class InterruptHandler:
@@ -57,3 +61,34 @@ def on_interrupt(listener: Callable[[], None]) -> None:
         handler = InterruptHandler(handler)
         signal.signal(signal.SIGINT, handler)
     handler.add(listener)
+
+
+def run_whole(function: Callable[[], Result]) -> Result:
+    """Return what a function returns, without a signal handler ever ending it half-way.
+
+    Python runs signal handlers in the main thread, between any two of its instructions: a `KeyboardInterrupt` there could
+    come between the start of a process and the note of its id. So a call from the main thread runs in another one; what
+    a handler raises meanwhile is raised once the function has ended.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function()
+    future: Future[Result] = Future()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(function))
+        except BaseException as error:  # noqa: BLE001 - raised where the function was called
+            future.set_exception(error)
+
+    thread = threading.Thread(target=run, name="smartsim-launch")
+    thread.start()
+    raised: BaseException | None = None
+    while thread.is_alive():
+        try:
+            thread.join()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised = error
+    if raised is not None:
+        raise raised
+    return future.result()

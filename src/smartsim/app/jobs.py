@@ -94,10 +94,12 @@ class Jobs:
             SmartSimError: one could not be started; those before it were, those after it were not tried.
         """
         self._register(jobs)
-        self._manager.submit([job.step for job in jobs], self._report)
+        try:
+            self._manager.submit([job.step for job in jobs], self._report)
+        finally:
+            self._forget([job for job in jobs if job.state.native_id is None and not job.state.is_final])
         refused = next((job.state.error for job in jobs if job.state.error is not None), None)
         if refused is not None:
-            self._forget([job for job in jobs if job.state == JobState(job.state.submitted_at)])
             raise refused
 
     def attach(self, job: Job, handle: dict[str, object]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import posixpath
 import secrets
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from smartsim.domain.errors import SmartSimError, SSDBIDConflictError, SSUnsuppo
 from smartsim.domain.names import run_id, step_name
 from smartsim.domain.settings.command import application_words, launch_words
 from smartsim.domain.steps import Step
-from smartsim.ports.file_system import FileSystem, Kind, Placing
+from smartsim.ports.file_system import FileSystem, Placing
 
 if TYPE_CHECKING:
     from smartsim.domain.client_environment import Endpoint
@@ -152,7 +151,8 @@ class Launch:
         for database in manifest.databases:
             if database.name in identifiers:
                 raise SSDBIDConflictError(
-                    f"Database identifier {database.name} has already been used. Pass in a unique name for db_identifier"
+                    f"Database identifier {database.name} has already been used. "
+                    "Pass in a unique name for db_identifier"
                 )
             for node in database.entities:
                 self._check_name(node.name, database, names)
@@ -231,8 +231,8 @@ class Launch:
             ) from error
         except OSError as error:
             raise SmartSimError(
-                f"Cannot prepare {name}: {error.filename}: {error.strerror}. Nothing was started; choose a directory that "
-                "can be written, or correct its permissions"
+                f"Cannot prepare {name}: {error.filename}: {error.strerror}. Nothing was started; choose a directory "
+                "that can be written, or correct its permissions"
             ) from error
         return posixpath.join(outputs, f"{name}.out"), posixpath.join(outputs, f"{name}.err")
 

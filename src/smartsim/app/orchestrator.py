@@ -322,7 +322,7 @@ class Orchestrator(Database):
 
     def _need_files(self) -> FileSystem:
         if self._files is None:
-            from smartsim.adapters.filesystem.posix import PosixFileSystem  # noqa: PLC0415 - only for lone databases
+            from smartsim.adapters.filesystem.posix import PosixFileSystem
 
             self._files = PosixFileSystem()
         return self._files

@@ -26,8 +26,8 @@ def wait_with_progress(jobs: Jobs, started: Sequence[Job], clock: Clock) -> None
     if not (started and sys.stdout.isatty()):
         jobs.wait_idle()
         return
-    from rich.console import Console  # noqa: PLC0415 - only terminals need it
-    from rich.status import Status  # noqa: PLC0415
+    from rich.console import Console
+    from rich.status import Status
 
     begin = clock.monotonic()
     line = _line(jobs, started)

@@ -56,7 +56,7 @@ def summary_table(jobs: Iterable[Job], style: str) -> str:
     Raises:
         ValueError: there is no such style.
     """
-    from tabulate import tabulate, tabulate_formats  # noqa: PLC0415 - only tables need it
+    from tabulate import tabulate, tabulate_formats
 
     if style not in tabulate_formats:
         raise ValueError(f"There is no table style {style!r}: use one of {', '.join(tabulate_formats)}")

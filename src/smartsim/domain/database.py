@@ -153,8 +153,8 @@ def check_db_nodes(db_nodes: object) -> int:
         raise ValueError(f"db_nodes must be at least 1, not {db_nodes}")
     if db_nodes == 2:  # noqa: PLR2004 - the one size that cannot be
         raise SSUnsupportedError(
-            "Orchestrator does not support clusters of size 2: with two masters neither can tell whether it or the other "
-            "was cut off. Use 1 shard, or 3 and more"
+            "Orchestrator does not support clusters of size 2: with two masters neither can tell whether it or the "
+            "other was cut off. Use 1 shard, or 3 and more"
         )
     if db_nodes > 1:
         raise SSUnsupportedError(

@@ -163,7 +163,9 @@ class JobState:
         return self.status in TERMINAL_STATUSES
 
 
-def advance(state: JobState, event: JobEvent | StopRequested) -> tuple[JobState, tuple[Effect, ...]]:
+def advance(  # noqa: C901 - one case per event
+    state: JobState, event: JobEvent | StopRequested
+) -> tuple[JobState, tuple[Effect, ...]]:
     """Return the state after an event, and what is to be done about it.
 
     Args:

@@ -26,16 +26,16 @@ MODULE = Path(
 ).absolute()
 
 
-def sanitizer_environment(reports: Path) -> dict[str, str]:
-    """Return what a process needs in its environment to load `MODULE`; nothing if that is not sanitized.
+def process_environment(reports: Path) -> dict[str, str]:
+    """Return the environment of a process that can load `MODULE`, sanitized or not.
 
     Args:
         reports: the folder in which the sanitizers write.
     """
     runtime = re.search(rb"libasan\.so\.\d+", MODULE.read_bytes())
     if runtime is None:
-        return {}
-    return {
+        return dict(os.environ)
+    return os.environ | {
         "LD_PRELOAD": f"{MODULE.parent / 'plain_dlopen.so'} {runtime.group().decode()}",
         "ASAN_OPTIONS": f"log_path={reports}/asan:verify_asan_link_order=0:allocator_may_return_null=1",
         "UBSAN_OPTIONS": f"log_path={reports}/ubsan:halt_on_error=1:print_stacktrace=1",
@@ -59,7 +59,7 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        environment = {**os.environ, **sanitizer_environment(self._reports)}
+        environment = process_environment(self._reports)
         self._log.clear()
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -111,6 +111,18 @@ class Server:
     def _report(self) -> str:
         texts = [path.read_text(errors="replace") for path in sorted(self._reports.iterdir())]
         return "\n".join(text for text in texts if "ERROR: " in text or "runtime error: " in text)
+
+
+@pytest.fixture(scope="session")
+def module() -> Path:
+    """The module under test."""
+    return MODULE
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """What a process other than a server needs in its environment to load the module."""
+    return process_environment(tmp_path) | {"LSAN_OPTIONS": "detect_leaks=0"}  # an interpreter leaves much behind
 
 
 @pytest.fixture

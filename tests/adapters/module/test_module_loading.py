@@ -39,11 +39,11 @@ print(ctypes.CDLL(sys.argv[1]).RedisModule_OnLoad(ctypes.byref(context), None, 0
 
 @pytest.mark.parametrize("name", ["RedisModule_HoldString", "RedisModule_EmitAOF", "RedisModule_Log"])
 def test_a_server_that_lacks_a_function_is_told_which(
-    module: Path, sanitizer_environment: dict[str, str], name: str
+    module: Path, environment: dict[str, str], name: str
 ) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", OLD_SERVER, str(module), name],
-        env=sanitizer_environment,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=60,

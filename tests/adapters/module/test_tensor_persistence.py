@@ -10,6 +10,7 @@ import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from servers import free_port
 
 if TYPE_CHECKING:

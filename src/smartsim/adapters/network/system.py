@@ -11,7 +11,7 @@ class SystemNetwork:
 
     def interfaces(self) -> Mapping[str, str]:
         """Return the first IPv4 address of each interface that has one, by interface name."""
-        import psutil  # noqa: PLC0415 - only databases ask, and launching is to stay light
+        import psutil
 
         found: dict[str, str] = {}
         for name, addresses in psutil.net_if_addrs().items():

@@ -13,7 +13,7 @@ class ScriptedProcessRunner:
     """Programs that exist on paper.
 
     Args:
-        programs: the path of each program, by its name in the search path; by default every program is there, in `/bin`.
+        programs: the path of each program, by its name in the search path; by default every one is there, in `/bin`.
         answers: what a command line answers. One of a program that is there, but without an answer here, never ends.
 
     Example:

@@ -36,6 +36,7 @@ class TensorConnection(AbstractConnection):
     """
 
     _sock: socket.socket | None  # type: ignore[assignment]  # redis-py only says that it begins as None
+    _layout: wire.Layout | None = None
 
     def put_tensor(self, key: bytes, data: npt.NDArray[Any]) -> None:
         """Store an array that is in C order and native byte order."""
@@ -56,24 +57,18 @@ class TensorConnection(AbstractConnection):
         """Return the array under a key: its own memory, in C order, writable."""
         sock = self._socket()
         sock.sendall(wire.encode_tensor_get(key))
-        reply = sock.recv(wire.MAX_HEADER)
-        while not (start := wire.header_length(reply)):
-            if reply[:1] == b"-":
-                _line(sock, reply)
-            reply += _receive(sock, wire.MAX_HEADER - len(reply))
-        try:
-            shape, dtype, size = wire.parse_tensor_header(reply[:start])
-        except wire.UnreadableTensorError as error:
-            self.disconnect()  # what follows is not worth receiving
-            raise redis.ResponseError(str(error)) from None
-        missing = start + size + 2 - len(reply)
-        if missing < 0 or (missing == 0 and not reply.endswith(wire.CRLF)):
-            raise wire.GarbledReplyError(f"{reply[start + size :][:60]!r} after a tensor of {size} bytes")
-        if missing == 0:
-            return np.ndarray(shape, dtype, reply, start).copy()
+        if self._layout is None:
+            return self._receive_tensor(sock, b"")
+        # Most tensors that a program reads are laid out as the one before. So the reply is received in the places that
+        # its parts would then have: one call of the kernel, nothing to parse, nothing to move.
+        header, shape, dtype, _ = self._layout
         tensor = np.empty(shape, dtype)
-        _receive_payload(sock, tensor.data.cast("B"), reply[start:])
-        return tensor
+        beginning, payload, ending = bytearray(len(header)), tensor.data.cast("B"), bytearray(3)
+        received = sock.recvmsg_into((beginning, payload, ending))[0]
+        if beginning == header:
+            _receive_rest(sock, payload, ending, received - len(header))
+            return tensor
+        return self._receive_tensor(sock, b"".join((beginning, payload[:received], ending))[:received])
 
     def request(self, *words: bytes) -> bytes:
         """Send a command whose reply is one line, and return that line."""
@@ -90,6 +85,26 @@ class TensorConnection(AbstractConnection):
         if self._sock is None:
             raise ConnectionResetError("the connection was closed")
         return self._sock
+
+    def _receive_tensor(self, sock: socket.socket, reply: bytes) -> npt.NDArray[Any]:
+        """Receive a tensor of which the first bytes, or none, are there already."""
+        while not (length := wire.header_length(reply)):
+            if reply[:1] == b"-":
+                _line(sock, reply)
+            reply += _receive(sock, wire.MAX_HEADER - len(reply))
+        try:
+            self._layout = wire.parse_tensor_header(reply[:length])
+        except wire.UnreadableTensorError as error:
+            self.disconnect()  # what follows is not worth receiving
+            raise redis.ResponseError(str(error)) from None
+        _, shape, dtype, size = self._layout
+        tensor = np.empty(shape, dtype)
+        payload, ending = tensor.data.cast("B"), bytearray(3)
+        received = len(reply) - length
+        payload[:received] = reply[length : length + size]
+        ending[: max(0, received - size)] = reply[length + size :]
+        _receive_rest(sock, payload, ending, received)
+        return tensor
 
     def _raise_last_words(self, sock: socket.socket, error: OSError) -> NoReturn:
         """Raise what the database said before it hung up on a command; if nothing, the error of hanging up.
@@ -186,21 +201,23 @@ def _receive(sock: socket.socket, limit: int) -> bytes:
     return received
 
 
-def _receive_payload(sock: socket.socket, payload: memoryview, beginning: bytes) -> None:
-    """Receive a payload and the line end after it, of which the beginning is there already."""
+def _receive_rest(sock: socket.socket, payload: memoryview, ending: bytearray, received: int) -> None:
+    """Receive what is missing of a payload and of the line end after it.
+
+    Args:
+        sock: the connection.
+        payload: where the payload goes.
+        ending: what comes after it; with room for more than a line end, which there must not be.
+        received: how many bytes are there already.
+    """
     size = len(payload)
-    payload[: len(beginning)] = beginning[:size]
-    line_end = bytearray(2)
-    ending = memoryview(line_end)
-    ending[: max(0, len(beginning) - size)] = beginning[size:]
-    received = len(beginning)
     while received < size + 2:
-        count = sock.recvmsg_into((payload[received:], ending[max(0, received - size) :]))[0]
+        count = sock.recvmsg_into((payload[received:], memoryview(ending)[max(0, received - size) :]))[0]
         if not count:
             raise ConnectionResetError(f"the database closed the connection after {received} of {size} bytes")
         received += count
-    if line_end != wire.CRLF:
-        raise wire.GarbledReplyError(f"{bytes(line_end)!r} after a tensor of {size} bytes")
+    if received > size + 2 or not ending.startswith(wire.CRLF):
+        raise wire.GarbledReplyError(f"{bytes(ending)!r} after a tensor of {size} bytes")
 
 
 def _line(sock: socket.socket, reply: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from smartsim.domain.client_errors import refusal
@@ -24,7 +25,7 @@ class InMemoryTensorStore:
 
     def put(self, key: str, data: npt.NDArray[Any]) -> None:
         """Store an array under a key, replacing what was there."""
-        self._tensors[key] = data.copy()
+        self._tensors[key] = np.array(data)
 
     def get(self, key: str) -> npt.NDArray[Any]:
         """Return the array under a key: fresh, writable, in C order."""

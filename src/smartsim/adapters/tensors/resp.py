@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -53,7 +54,6 @@ class RespTensorStore:
         self._address = address
         self._config = config
         self._idle: deque[TensorConnection] = deque()
-        self._process_id = os.getpid()
         self._closed = False
         try:
             try:
@@ -71,6 +71,8 @@ class RespTensorStore:
         except redis.ResponseError as error:
             raise RedisConnectionError(refusal(str(error), key="").cause, str(address)) from None
         self._idle.append(connection)
+        # A forked process must not speak on its parent's connections. Asking for the process id in each call is slower.
+        os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self._idle)))
 
     def put(self, key: str, data: npt.NDArray[Any]) -> None:
         """Store an array under a key, replacing what was there."""
@@ -127,10 +129,6 @@ class RespTensorStore:
             ) from error.__cause__
 
     def _attempt(self, operation: Callable[..., _T], key: bytes, *arguments: Any) -> _T:
-        if self._process_id != os.getpid():
-            # The parent goes on using its connections; dropping our copies does not end them.
-            self._idle = deque()
-            self._process_id = os.getpid()
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -174,6 +172,11 @@ def _try_again(policy: RetryPolicy, failure: Exception, action: Callable[[], _T]
             failure = error
     reason = "it did not answer in time" if isinstance(failure, BlockingIOError) else str(failure)
     raise _GaveUpError(f"{reason} (attempts: {attempts})") from failure
+
+
+def _forget(idle: weakref.ref[deque[TensorConnection]]) -> None:
+    if connections := idle():
+        connections.clear()
 
 
 def _disconnect(connections: deque[TensorConnection]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,22 @@ _HEADER = re.compile(
 
 class GarbledReplyError(Exception):
     """The other side does not speak the protocol; what follows on the connection cannot be understood."""
+
+
+class Layout(NamedTuple):
+    """A header, and what it says of the elements that follow.
+
+    Attributes:
+        header: as received.
+        shape: of the tensor.
+        dtype: of its elements.
+        size: of all elements, in bytes.
+    """
+
+    header: bytes
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    size: int
 
 
 class UnreadableTensorError(Exception):
@@ -86,8 +102,8 @@ def header_length(reply: bytes) -> int:
 
 
 @lru_cache(maxsize=1024)
-def parse_tensor_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Return shape, dtype and size in bytes of the tensor whose elements follow.
+def parse_tensor_header(header: bytes) -> Layout:
+    """Return what the header of a reply to AI.TENSORGET says of the elements that follow.
 
     Raises:
         GarbledReplyError: when the header is not one, or its parts do not fit together.
@@ -103,4 +119,4 @@ def parse_tensor_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any], 
     dtype = _DTYPES.get(type_name)
     if dtype is None or len(shape) != int(dimensions) or math.prod(shape) * dtype.itemsize != int(size):
         raise GarbledReplyError(f"a tensor of type {type_name!r} and shape {shape} in {size.decode()} bytes")
-    return shape, dtype, int(size)
+    return Layout(header, shape, dtype, int(size))
