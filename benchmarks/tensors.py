@@ -1,8 +1,9 @@
 """put_tensor and get_tensor against the least that sockets and server allow.
 
 The floor is SET and GET of the same bytes on the same server over a plain socket: `sendmsg` out of the caller's memory,
-`recv_into` one buffer that is used again and again. redis-py's own `set` and `get` stand beside it. The variants take
-turns within one loop, each time in another order, so that a drift of the machine meets all alike. Medians in us.
+`recv_into` one buffer that is used again and again. The same once more is the control: its ratio to the floor says how
+much is noise. redis-py's own `set` and `get` stand beside them. The variants take turns within one loop, in random order,
+so that a drift of the machine meets all alike. Medians in us.
 
     python benchmarks/tensors.py [--quick]
 """
@@ -10,13 +11,16 @@ turns within one loop, each time in another order, so that a drift of the machin
 from __future__ import annotations
 
 import platform
+import random
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +34,13 @@ from smartsim.domain.addresses import Address
 
 KIB = 1024
 MIB = 1024 * KIB
-ROUNDS = {KIB: 3000, 64 * KIB: 3000}
+ROUNDS = {KIB: 500, 64 * KIB: 400, MIB: 100, 16 * MIB: 12}
+BLOCKS = 6
 TARGET = 1.3
 MODULE = Path(smartsim.adapters.database.__file__).parent / "module" / "smartsim_ai.so"
 
-Variants = dict[str, Callable[[], object]]
+Variants = Mapping[str, Callable[[], object]]
+Durations = defaultdict[str, list[float]]
 
 
 class PlainSocket:
@@ -67,44 +73,54 @@ class PlainSocket:
             received += self.socket.recv_into(buffer[received:])
 
 
-def measure(variants: Variants, rounds: int) -> dict[str, float]:
-    """Return the median duration of each variant, in us."""
-    names = list(variants)
-    durations: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds + rounds // 10):
-        for offset in range(len(names)):
-            name = names[(turn + offset) % len(names)]
+def measure(variants: Variants, rounds: int, durations: Durations) -> None:
+    """Add the durations of some rounds, in each of which every variant has its turn."""
+    order = list(variants)
+    for _ in range(rounds):
+        random.shuffle(order)
+        for name in order:
             began = time.perf_counter()
             variants[name]()
             durations[name].append(time.perf_counter() - began)
-    return {name: 1e6 * statistics.median(times[rounds // 10 :]) for name, times in durations.items()}
 
 
 def compare(address: Address, size: int, rounds: int) -> list[list[object]]:
     """Return the two table rows of one transport and size."""
-    array = np.arange(size // 8, dtype=np.float64)
-    payload = array.tobytes()
-    plain = PlainSocket(address, payload)
-    peer = redis.Redis(unix_socket_path=address.path) if address.is_unix else redis.Redis(address.host, address.port)
-    with plain.socket, peer, Client(cluster=False, address=str(address)) as client:
-        puts: Variants = {
-            "floor": plain.put,
-            "client": lambda: client.put_tensor("tensor", array),
-            "redis-py": lambda: peer.set("peer", payload),
-        }
-        gets: Variants = {
-            "floor": plain.get,
-            "client": lambda: client.get_tensor("tensor"),
-            "redis-py": lambda: peer.get("peer"),
-        }
-        rows = []
-        for operation, variants in (("put", puts), ("get", gets)):
-            medians = measure(variants, rounds)
-            floor = medians["floor"]
-            label = [("unix" if address.is_unix else "tcp"), f"{size // KIB} KiB", operation]
-            rows.append([*label, floor, medians["client"], medians["client"] / floor, medians["redis-py"] / floor])
-        assert np.array_equal(client.get_tensor("tensor"), array)
-        return rows
+    payload = np.random.default_rng(0).bytes(size)
+    array = np.frombuffer(payload)
+    puts: Durations = defaultdict(list)
+    gets: Durations = defaultdict(list)
+    for _ in range(BLOCKS):  # how fast a connection is differs from one to the next
+        floor, control = PlainSocket(address, payload), PlainSocket(address, payload)
+        peer = (
+            redis.Redis(unix_socket_path=address.path) if address.is_unix else redis.Redis(address.host, address.port)
+        )
+        with floor.socket, control.socket, peer, Client(cluster=False, address=str(address)) as client:
+            put = {
+                "floor": floor.put,
+                "control": control.put,
+                "client": partial(client.put_tensor, "tensor", array),
+                "redis-py": partial(peer.set, "peer", payload),
+            }
+            get = {
+                "floor": floor.get,
+                "control": control.get,
+                "client": partial(client.get_tensor, "tensor"),
+                "redis-py": partial(peer.get, "peer"),
+            }
+            measure(put, rounds // 10, defaultdict(list))  # to warm up
+            measure(put, rounds, puts)
+            measure(get, rounds, gets)
+            assert client.get_tensor("tensor").tobytes() == payload
+    label = ["unix" if address.is_unix else "tcp", f"{size // KIB} KiB"]
+    return [row(label, "put", puts), row(label, "get", gets)]
+
+
+def row(label: list[str], call: str, durations: Durations) -> list[object]:
+    """Return a table row: medians in us, and what they are to the floor."""
+    medians = {name: 1e6 * statistics.median(times) for name, times in durations.items()}
+    ratios = {name: median / medians["floor"] for name, median in medians.items()}
+    return [*label, call, medians["floor"], medians["client"], ratios["client"], ratios["control"], ratios["redis-py"]]
 
 
 def machine() -> str:
@@ -159,8 +175,8 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(30)
-    headers = ["transport", "size", "call", "floor us", "client us", "client / floor", "redis-py / floor"]
-    print(tabulate(rows, headers, floatfmt=("", "", "", ".1f", ".1f", ".2f", ".2f")))
+    headers = ["transport", "size", "call", "floor us", "client us", "client / floor", "control", "redis-py"]
+    print(tabulate(rows, headers, floatfmt=("", "", "", ".1f", ".1f", ".2f", ".2f", ".2f")))
     worst = max(float(str(row[5])) for row in rows)
     print(f"worst client / floor: {worst:.2f} (target: at most {TARGET})")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,39 +27,42 @@ class CutSocket:
 
     def __init__(self, reply: bytes, lengths: Iterable[int]) -> None:
         self.sent = b""
-        self._reply = memoryview(reply)
-        self._lengths: Iterator[int] = iter(lengths)
+        self.reply = memoryview(reply)
+        self.lengths: Iterator[int] = iter(lengths)
 
     def sendall(self, data: bytes | memoryview) -> None:
         self.sent += data
 
     def sendmsg(self, parts: Iterable[bytes | memoryview]) -> int:
-        data = b"".join(parts)[: next(self._lengths, None)]
+        data = b"".join(parts)[: next(self.lengths, None)]
         self.sent += data
         return len(data)
 
-    def recv(self, limit: int, _flags: int = 0) -> bytes:
-        length = min(limit, next(self._lengths, limit))
-        received, self._reply = bytes(self._reply[:length]), self._reply[length:]
+    def recv(self, limit: int) -> bytes:
+        count = min(limit, next(self.lengths, limit))
+        received, self.reply = bytes(self.reply[:count]), self.reply[count:]
         return received
 
-    def recvmsg_into(self, buffers: Iterable[memoryview]) -> tuple[int, list[Any], int, Any]:
-        left = count = next(self._lengths, len(self._reply))
-        count = left = min(count, len(self._reply))
+    def recvmsg_into(self, buffers: Sequence[memoryview | bytearray]) -> tuple[int, list[Any], int, Any]:
+        received = self.recv(sum(map(len, buffers)))
+        rest = received
         for buffer in buffers:
-            part, self._reply = self._reply[: min(left, len(buffer))], self._reply[min(left, len(buffer)) :]
-            buffer[: len(part)] = part
-            left -= len(part)
-        return count - left, [], 0, None
+            part, rest = rest[: len(buffer)], rest[len(buffer) :]
+            memoryview(buffer)[: len(part)] = part
+        return len(received), [], 0, None
 
     def shutdown(self, _how: int) -> None: ...
 
     def close(self) -> None: ...
 
 
-def connected(reply: bytes, lengths: Iterable[int] = ()) -> tuple[TensorConnection, CutSocket]:
-    connection, sock = TcpConnection(), CutSocket(reply, lengths)
+def connected(reply: bytes, lengths: Iterable[int] = (), before: bytes = b"") -> tuple[TensorConnection, CutSocket]:
+    """Return a connection on which a reply waits, and on which a tensor may have come before."""
+    connection, sock = TcpConnection(), CutSocket(before, ())
     connection._sock = sock
+    if before:
+        connection.get_tensor(b"before")
+    sock.sent, sock.reply, sock.lengths = b"", memoryview(reply), iter(lengths)
     return connection, sock
 
 
@@ -73,30 +77,52 @@ def reply_with(data: npt.NDArray[Any], type_name: bytes) -> bytes:
     return start + b"$4\r\nblob\r\n$%d\r\n%b\r\n" % (data.nbytes, data.tobytes())
 
 
-@given(LENGTHS, st.sampled_from([1, 7, 508, 4000, 4001, 4002, 9000]))
-def test_a_tensor_arrives_in_pieces_of_any_length(lengths: list[int], size: int) -> None:
+BEFORE = {
+    "nothing before": b"",
+    "the same layout before": REPLY,
+    "a smaller one before": reply_with(np.zeros(1, np.int8), b"INT8"),
+    "a larger one before": reply_with(np.zeros((10, 1000)), b"DOUBLE"),
+    "a longer header before": reply_with(np.zeros((1,) * 30), b"DOUBLE"),
+}
+after_any = pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE.keys())
+
+
+@after_any
+@given(lengths=LENGTHS, size=st.sampled_from([1, 7, 508, 4000, 4001, 4002, 9000, 80_000]))
+def test_a_tensor_arrives_in_pieces_of_any_length(before: bytes, lengths: list[int], size: int) -> None:
     data = np.random.default_rng(0).integers(0, 255, size, dtype=np.uint8)
-    connection, _ = connected(reply_with(data, b"UINT8"), lengths)
+    connection, _ = connected(reply_with(data, b"UINT8"), lengths, before)
     assert connection.get_tensor(b"k").tobytes() == data.tobytes()
 
 
-@given(st.lists(st.integers(1, 30), min_size=1))
-def test_no_cut_of_the_header_matters(lengths: list[int]) -> None:
-    connection, _ = connected(REPLY, lengths)
+@after_any
+@given(lengths=st.lists(st.integers(1, 30), min_size=1))
+def test_no_cut_of_the_header_matters(before: bytes, lengths: list[int]) -> None:
+    connection, _ = connected(REPLY, lengths, before)
     assert np.array_equal(connection.get_tensor(b"k"), DATA)
 
 
+@after_any
 @pytest.mark.parametrize("cut", range(1, len(REPLY)))
-def test_a_tensor_in_two_pieces(cut: int) -> None:
-    connection, _ = connected(REPLY, [cut])
+def test_a_tensor_in_two_pieces(before: bytes, cut: int) -> None:
+    connection, _ = connected(REPLY, [cut], before)
     assert np.array_equal(connection.get_tensor(b"k"), DATA)
 
 
+@after_any
 @pytest.mark.parametrize("end", range(len(REPLY)))
-def test_a_reply_that_ends_early_is_no_tensor(end: int) -> None:
-    connection, _ = connected(REPLY[:end])
+def test_a_reply_that_ends_early_is_no_tensor(before: bytes, end: int) -> None:
+    connection, _ = connected(REPLY[:end], (), before)
     with pytest.raises(ConnectionResetError):
         connection.get_tensor(b"k")
+
+
+def test_layouts_may_take_turns() -> None:
+    arrays = [np.arange(3, dtype=np.int16), np.ones((2, 2), dtype=np.int16), np.zeros(9000, dtype=np.int16)]
+    connection, sock = connected(b"")
+    for array in arrays * 3:
+        sock.reply = memoryview(reply_with(array, b"INT16"))
+        assert np.array_equal(connection.get_tensor(b"k"), array)
 
 
 @given(LENGTHS, st.sampled_from([1, 2047, 2048, 2049, 20_000]))
@@ -116,8 +142,9 @@ def test_one_line_is_read_to_its_end_and_no_further(reply: bytes) -> None:
         assert connection.request(b"ANY") == reply[:-2]
 
 
-def test_an_error_is_raised_and_the_connection_stays() -> None:
-    connection, _ = connected(b"-ERR no such key\r\n", [4, 5])
+@after_any
+def test_an_error_is_raised_and_the_connection_stays(before: bytes) -> None:
+    connection, _ = connected(b"-ERR no such key\r\n", [4, 5], before)
     with pytest.raises(ResponseError, match=r"^ERR no such key$"):
         connection.get_tensor(b"k")
     assert connection.in_step
@@ -128,7 +155,7 @@ GARBLED = {
     "a status": b"+OK\r\n",
     "nothing": b"$-1\r\n",
     "of another length": b"*4\r\n$5\r\ndtype\r\n",
-    "more behind it": REPLY + b"+OK\r\n",
+    "more behind it": REPLY + b"\0",
     "no line end": HEADER + DATA.tobytes() + b"xy",
     "more bytes than elements": REPLY.replace(b"$48", b"$56") + b"12345678",
     "fewer dimensions than said": REPLY.replace(b"*2", b"*3"),
@@ -141,10 +168,9 @@ GARBLED = {
 
 @pytest.mark.parametrize("reply", GARBLED.values(), ids=GARBLED.keys())
 @pytest.mark.parametrize("lengths", [[], [3] * 5000])
-def test_what_is_no_tensor_is_not_taken_for_one(reply: bytes, lengths: list[int]) -> None:
-    if reply.startswith(REPLY) and lengths:
-        reply = HEADER + DATA.tobytes() + b"+OK\r\n"  # in pieces, nothing tells that the next reply came too early
-    connection, _ = connected(reply, lengths)
+@after_any
+def test_what_is_no_tensor_is_not_taken_for_one(reply: bytes, lengths: list[int], before: bytes) -> None:
+    connection, _ = connected(reply, lengths, before)
     with pytest.raises(wire.GarbledReplyError):
         connection.get_tensor(b"k")
 
@@ -156,10 +182,11 @@ def test_what_is_not_one_line_is_not_taken_for_one(reply: bytes) -> None:
         connection.request(b"ANY")
 
 
-@given(st.binary())
-def test_any_bytes_are_a_tensor_an_error_or_refused(reply: bytes) -> None:
+@after_any
+@given(reply=st.binary())
+def test_any_bytes_are_a_tensor_an_error_or_refused(before: bytes, reply: bytes) -> None:
     for whole in (reply, HEADER + reply, HEADER[:40] + reply):
-        connection, _ = connected(whole)
+        connection, _ = connected(whole, (), before)
         try:
             tensor = connection.get_tensor(b"k")
         except (wire.GarbledReplyError, ConnectionResetError, ResponseError):
@@ -176,8 +203,8 @@ def test_a_tensor_of_strings_is_refused_without_being_read() -> None:
 
 def test_a_scalar_of_another_client_is_an_array_without_dimensions() -> None:
     reply = reply_with(np.float32(2.5)[()].reshape(()), b"FLOAT")
-    for cut in (len(reply), len(reply) - 3):
-        connection, _ = connected(reply, [cut])
+    for cut, before in product((len(reply), len(reply) - 3), (b"", reply)):
+        connection, _ = connected(reply, [cut], before)
         scalar = connection.get_tensor(b"k")
         assert scalar.shape == ()
         assert scalar == 2.5

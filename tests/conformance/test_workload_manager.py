@@ -1,6 +1,8 @@
 """What every workload manager does, the fake like the real one."""
 
 import contextlib
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -75,9 +77,11 @@ def _script(step: Step) -> Script:
     return Script(duration=None, heeds_sigterm=program == "runs")
 
 
-@pytest.fixture(params=["local", "scripted"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    if request.param == "local":
+@pytest.fixture(params=["local", "local on an old kernel", "scripted"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    if request.param == "local on an old kernel":
+        monkeypatch.setattr(os, "pidfd_open", _not_implemented)
+    if request.param.startswith("local"):
         from smartsim.adapters.clock.system import SystemClock
 
         world = World(LocalWorkloadManager, SystemClock(), tmp_path)
@@ -188,6 +192,10 @@ def test_nothing_is_taken_over_once_it_ended(world: World) -> None:
 def test_only_running_steps_have_a_handle(world: World) -> None:
     with pytest.raises(LauncherError, match="never"):
         world.manager().handle("never")
+
+
+def _not_implemented(_: int) -> int:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def _let_the_trap_be_set(world: World) -> None:

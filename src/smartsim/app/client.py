@@ -355,9 +355,10 @@ def _describe(address: Address, config: ClientConfig) -> str:
 
 
 def _check_name(name: str, argument: str = "name") -> None:
+    if isinstance(name, str) and name:
+        return
     check_type(name, argument, str)
-    if not name:
-        raise RedisRuntimeError(f"Argument {argument} is empty: give a name")
+    raise RedisRuntimeError(f"Argument {argument} is empty: give a name")
 
 
 def _in_wire_layout(data: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -151,15 +151,15 @@ class Databases:
             ended = self._jobs.wait_ended([job], 0.0 if facts is not None else _PROBE_INTERVAL)
             if ended:
                 raise SmartSimError(
-                    f"Orchestrator failed during startup See {start.database.path} for details: {start.plan.name} ended "
-                    f"with {job.state.reason or 'no error'}\n{self._tail(job.step)}"
+                    f"Orchestrator failed during startup See {start.database.path} for details: {start.plan.name} "
+                    f"ended with {job.state.reason or 'no error'}\n{self._tail(job.step)}"
                 )
             if facts is not None:
                 return facts
             if self._clock.monotonic() > deadline:
                 raise SmartSimError(
-                    f"Orchestrator failed during startup See {start.database.path} for details: {start.plan.name} did not "
-                    f"answer at {start.address} within {START_TIMEOUT:.0f} s\n{self._tail(job.step)}"
+                    f"Orchestrator failed during startup See {start.database.path} for details: {start.plan.name} "
+                    f"did not answer at {start.address} within {START_TIMEOUT:.0f} s\n{self._tail(job.step)}"
                 )
 
     def _tail(self, step: Step) -> str:

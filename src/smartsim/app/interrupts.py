@@ -66,9 +66,9 @@ def on_interrupt(listener: Callable[[], None]) -> None:
 def run_whole(function: Callable[[], Result]) -> Result:
     """Return what a function returns, without a signal handler ever ending it half-way.
 
-    Python runs signal handlers in the main thread, between any two of its instructions: a `KeyboardInterrupt` there could
-    come between the start of a process and the note of its id. So a call from the main thread runs in another one; what
-    a handler raises meanwhile is raised once the function has ended.
+    Python runs signal handlers in the main thread, between any two of its instructions: a `KeyboardInterrupt` there
+    could come between the start of a process and the note of its id. So a call from the main thread runs in another
+    one; what a handler raises meanwhile is raised once the function has ended.
     """
     if threading.current_thread() is not threading.main_thread():
         return function()

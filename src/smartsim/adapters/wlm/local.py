@@ -1,8 +1,8 @@
 """The local launcher: steps are child processes of the driver, watched by events.
 
-Each step leads a session of its own, so that a stop reaches everything it started, and a Ctrl-C at the driver's terminal
-reaches none of it. One thread, alive while steps are, waits on process descriptors (`pidfd_open(2)`): nothing is polled
-while steps run.
+Each step leads a session of its own, so that a stop reaches everything it started, and a Ctrl-C at the driver's
+terminal reaches none of it. One thread, alive while steps are, waits on descriptors of their processes: nothing is
+polled while steps run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from smartsim.adapters.wlm import proc
+from smartsim.adapters.wlm.exits import exit_descriptor
 from smartsim.adapters.wlm.spawning import refusal, spawn
 from smartsim.domain.errors import LauncherError
 from smartsim.domain.lifecycle import Ended, Refused, Started
@@ -38,7 +39,7 @@ class _Running:
 
     step: Step
     pid: int
-    pidfd: int
+    descriptor: int  # readable once it ended
     report: Report
     is_child: bool  # or was started by another driver
     ended: Ended | None = None
@@ -66,7 +67,7 @@ class LocalWorkloadManager:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
-        self._by_pidfd: dict[int, _Running] = {}
+        self._by_descriptor: dict[int, _Running] = {}
         self._ending: dict[str, _Running] = {}  # only the watching thread looks at it
         self._requests: SimpleQueue[tuple[frozenset[str], float]] = SimpleQueue()
         self._epoll = select.epoll()
@@ -93,7 +94,7 @@ class LocalWorkloadManager:
                     report(step.name, Refused(time.time(), refusal(step, environment, error)))
                     return
                 report(step.name, Started(time.time(), str(pid)))
-                self._watch(_Running(step, pid, os.pidfd_open(pid), report, is_child=True))
+                self._watch(_Running(step, pid, exit_descriptor(pid), report, is_child=True))
 
     def stop(self, names: Collection[str], grace: float) -> None:
         """Have steps end: SIGTERM to all their processes, SIGKILL after the grace period."""
@@ -108,16 +109,16 @@ class LocalWorkloadManager:
         if not isinstance(pid, int):
             return False
         try:
-            pidfd = os.pidfd_open(pid)
+            descriptor = exit_descriptor(pid)
         except OSError:
             return False
         # Looked at after the descriptor was had: from then on the pid cannot become another process's.
         if proc.identity(pid) != handle.get("identity"):
-            os.close(pidfd)
+            os.close(descriptor)
             return False
         report(step.name, Started(time.time(), str(pid)))
         with self._watching():
-            self._watch(_Running(step, pid, pidfd, report, is_child=False))
+            self._watch(_Running(step, pid, descriptor, report, is_child=False))
         return True
 
     def handle(self, name: str) -> Mapping[str, object]:
@@ -155,8 +156,8 @@ class LocalWorkloadManager:
     def _watch(self, running: _Running) -> None:
         with self._lock:
             self._running[running.step.name] = running
-            self._by_pidfd[running.pidfd] = running
-            self._epoll.register(running.pidfd, select.EPOLLIN)
+            self._by_descriptor[running.descriptor] = running
+            self._epoll.register(running.descriptor, select.EPOLLIN)
 
     def _run(self) -> None:
         while True:
@@ -165,16 +166,16 @@ class LocalWorkloadManager:
                 idle = not self._running or (self._closing and not self._ending)
                 if idle and not self._submissions:
                     for running in self._running.values():
-                        os.close(running.pidfd)
+                        os.close(running.descriptor)
                     self._running.clear()
-                    self._by_pidfd.clear()
+                    self._by_descriptor.clear()
                     self._thread = None
                     return
             for descriptor, _ in self._epoll.poll(_TICK if self._ending else None):
                 if descriptor == self._wake:
                     os.eventfd_read(self._wake)
                 else:
-                    self._leader_ended(self._by_pidfd.pop(descriptor))
+                    self._leader_ended(self._by_descriptor.pop(descriptor))
             if any(running.ended is not None or running.is_due() for running in self._ending.values()):
                 self._press()
 
@@ -198,8 +199,8 @@ class LocalWorkloadManager:
                 running.send(signal.SIGCONT, groups)
 
     def _leader_ended(self, running: _Running) -> None:
-        self._epoll.unregister(running.pidfd)
-        os.close(running.pidfd)
+        self._epoll.unregister(running.descriptor)
+        os.close(running.descriptor)
         running.ended = Ended(time.time(), _reap(running.pid) if running.is_child else None)
         if running.kill_at is None and not _group_exists(running.pid):
             self._finish(running)
