@@ -32,7 +32,8 @@ def main() -> None:
             subprocess.run([sys.executable, "-c", statement], check=True, env=environment)
             seconds[name].append(time.perf_counter() - begin)
     base = statistics.median(seconds["nothing"])
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, medians of {ROUNDS} rounds")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{machine}, medians of {ROUNDS} rounds")
     for name, rounds in seconds.items():
         median = statistics.median(rounds)
         print(f"{name:<32} {median * 1e3:6.1f} ms   {(median - base) * 1e3:6.1f} ms more than nothing")

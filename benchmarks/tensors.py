@@ -2,8 +2,8 @@
 
 The floor is SET and GET of the same bytes on the same server over a plain socket: `sendmsg` out of the caller's memory,
 `recv_into` one buffer that is used again and again. The same once more is the control: its ratio to the floor says how
-much is noise. redis-py's own `set` and `get` stand beside them. The variants take turns within one loop, in random order,
-so that a drift of the machine meets all alike. Medians in us.
+much is noise. redis-py's own `set` and `get` stand beside them. The variants take turns in random order, so that a
+drift of the machine meets all alike. Medians in us.
 
     python benchmarks/tensors.py [--quick]
 """
@@ -34,8 +34,8 @@ from smartsim.domain.addresses import Address
 
 KIB = 1024
 MIB = 1024 * KIB
-ROUNDS = {KIB: 500, 64 * KIB: 400, MIB: 100, 16 * MIB: 12}
-BLOCKS = 6
+ROUNDS = {KIB: 60, 64 * KIB: 60, MIB: 40, 16 * MIB: 2}
+BLOCKS = 60
 TARGET = 1.3
 MODULE = Path(smartsim.adapters.database.__file__).parent / "module" / "smartsim_ai.so"
 
@@ -46,7 +46,7 @@ Durations = defaultdict[str, list[float]]
 class PlainSocket:
     """SET and GET with nothing between the caller's memory and the kernel."""
 
-    def __init__(self, address: Address, payload: bytes) -> None:
+    def __init__(self, address: Address, key: bytes, payload: bytes) -> None:
         if address.is_unix:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.connect(address.path)
@@ -54,7 +54,9 @@ class PlainSocket:
             self.socket = socket.create_connection((address.host, address.port))
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         length = b"$%d\r\n" % len(payload)
-        self.set_command = (b"*3\r\n$3\r\nSET\r\n$5\r\nplain\r\n" + length, payload, b"\r\n")
+        name = b"$%d\r\n%b\r\n" % (len(key), key)
+        self.set_command = (b"*3\r\n$3\r\nSET\r\n" + name + length, payload, b"\r\n")
+        self.get_command = b"*2\r\n$3\r\nGET\r\n" + name
         self.set_size = sum(map(len, self.set_command))
         self.buffer = memoryview(bytearray(len(length) + len(payload) + 2))
 
@@ -67,7 +69,7 @@ class PlainSocket:
 
     def get(self) -> None:
         """Receive the reply to GET."""
-        self.socket.sendall(b"*2\r\n$3\r\nGET\r\n$5\r\nplain\r\n")
+        self.socket.sendall(self.get_command)
         buffer, received = self.buffer, 0
         while received < len(buffer):
             received += self.socket.recv_into(buffer[received:])
@@ -84,33 +86,32 @@ def measure(variants: Variants, rounds: int, durations: Durations) -> None:
             durations[name].append(time.perf_counter() - began)
 
 
-def compare(address: Address, size: int, rounds: int) -> list[list[object]]:
+def compare(address: Address, size: int, blocks: int) -> list[list[object]]:
     """Return the two table rows of one transport and size."""
+    rounds = ROUNDS[size]
     payload = np.random.default_rng(0).bytes(size)
     array = np.frombuffer(payload)
     puts: Durations = defaultdict(list)
     gets: Durations = defaultdict(list)
-    for _ in range(BLOCKS):  # how fast a connection is differs from one to the next
-        floor, control = PlainSocket(address, payload), PlainSocket(address, payload)
-        peer = (
-            redis.Redis(unix_socket_path=address.path) if address.is_unix else redis.Redis(address.host, address.port)
-        )
+    for _ in range(blocks):  # of new connections: how fast one is differs from one to the next
+        floor, control = PlainSocket(address, b"floor", payload), PlainSocket(address, b"control", payload)
+        peer = redis.Redis.from_url(str(address) if address.is_unix else f"redis://{address}")
         with floor.socket, control.socket, peer, Client(cluster=False, address=str(address)) as client:
-            put = {
+            put: Variants = {
                 "floor": floor.put,
                 "control": control.put,
                 "client": partial(client.put_tensor, "tensor", array),
                 "redis-py": partial(peer.set, "peer", payload),
             }
-            get = {
+            get: Variants = {
                 "floor": floor.get,
                 "control": control.get,
                 "client": partial(client.get_tensor, "tensor"),
                 "redis-py": partial(peer.get, "peer"),
             }
-            measure(put, rounds // 10, defaultdict(list))  # to warm up
-            measure(put, rounds, puts)
-            measure(get, rounds, gets)
+            for calls, durations in ((put, puts), (get, gets)):
+                measure(calls, 2 + rounds // 10, defaultdict(list))  # to warm up
+                measure(calls, rounds, durations)
             assert client.get_tensor("tensor").tobytes() == payload
     label = ["unix" if address.is_unix else "tcp", f"{size // KIB} KiB"]
     return [row(label, "put", puts), row(label, "get", gets)]
@@ -149,16 +150,8 @@ def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         unix = Address.unix(f"{directory}/socket")
-        command = [
-            str(_binary.get_binary_path()),
-            "--port",
-            str(port),
-            "--bind",
-            "127.0.0.1",
-            "--unixsocket",
-            unix.path,
-        ]
-        command += ["--save", "", "--dir", directory, "--loadmodule", str(MODULE)]
+        command = [str(_binary.get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+        command += ["--unixsocket", unix.path, "--dir", directory, "--loadmodule", str(MODULE)]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             options = ConfigOptions.create_from_environment("")
@@ -169,8 +162,8 @@ def main() -> None:
             rows = [
                 row
                 for address in (unix, Address.tcp("127.0.0.1", port))
-                for size, rounds in ROUNDS.items()
-                for row in compare(address, size, rounds // 10 if quick else rounds)
+                for size in ROUNDS
+                for row in compare(address, size, BLOCKS // 10 if quick else BLOCKS)
             ]
         finally:
             server.terminate()

@@ -34,4 +34,4 @@ if [ -z "${CC:-}" ] && ! command -v cc >/dev/null; then
     exit 1
 fi
 echo "Making $directory with $("$python" --version) ..."
-"$python" -m venv --clear "$directory"
+"$python" -m venv "$directory"

@@ -16,6 +16,7 @@ The fakes pass the same conformance suites as the real adapters.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.clock.virtual import VirtualClock
 from smartsim.adapters.database.in_memory import PROGRAM, InMemoryDatabaseServer
@@ -23,15 +24,20 @@ from smartsim.adapters.eventlog.in_memory import InMemoryEventLog
 from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
 from smartsim.adapters.network.virtual import VirtualNetwork
 from smartsim.adapters.process.scripted import ScriptedProcessRunner
-from smartsim.adapters.wlm.scripted import Script, ScriptedWorkloadManager
+from smartsim.adapters.wlm.scripted import Script, ScriptedMachine, ScriptedWorkloadManager
 from smartsim.app.bootstrap import Adapters
 from smartsim.domain.steps import Step
+
+if TYPE_CHECKING:
+    from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
 
 __all__ = [
     "InMemoryDatabaseServer",
     "InMemoryEventLog",
     "InMemoryFileSystem",
+    "InMemoryTensorStore",
     "Script",
+    "ScriptedMachine",
     "ScriptedProcessRunner",
     "ScriptedWorkloadManager",
     "VirtualClock",
@@ -65,3 +71,12 @@ def fake_adapters(
         network=VirtualNetwork(),
         processes=ScriptedProcessRunner(programs),
     )
+
+
+def __getattr__(name: str) -> Any:
+    """Import the store when it is asked for: tests of driver scripts do without NumPy."""
+    if name == "InMemoryTensorStore":
+        from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
+
+        return InMemoryTensorStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

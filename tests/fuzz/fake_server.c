@@ -99,8 +99,6 @@ void fake_free_strings(String **strings, int count) {
     free(strings);
 }
 
-static void fake_TrimStringAllocation(String *string) { CHECK(string->references > 0); }
-
 static const char *fake_StringPtrLen(const String *string, size_t *len) {
     *len = string->len;
     return string->data;

@@ -39,7 +39,7 @@ from smartsim.servertype import STANDALONE
 from smartsim.settings import Container, RunSettings, Singularity
 from smartsim.settings.settings import create_run_settings
 from smartsim.status import TERMINAL_STATUSES, SmartSimStatus
-from smartsim.testing import Script, VirtualClock, fake_adapters
+from smartsim.testing import InMemoryTensorStore, Script, VirtualClock, fake_adapters
 from smartsim.wlm import detect_launcher
 
 # A driver script
@@ -122,6 +122,12 @@ def complain() -> None:
 
 
 # An application
+
+
+def without_a_database() -> bool:
+    with Client(store=InMemoryTensorStore()) as client:
+        client.put_tensor("x", np.zeros(3))
+        return client.tensor_exists("x")
 
 
 def exchange(options: ConfigOptions) -> npt.NDArray[Any]:

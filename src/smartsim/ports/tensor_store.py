@@ -12,9 +12,9 @@ class TensorStore(Protocol):
     """A store of tensors, as `Client` sees it. Keys are final: prefixes are the client's business.
 
     Several threads may use one store. Every method raises an error of `smartsim.domain.client_errors`:
-    `RedisDatabaseError` when the store cannot be reached or does not answer in time, `RedisRuntimeError` when it refuses,
-    `RedisInternalError` when what it answers makes no sense, `RedisBadAllocError` when memory runs out on this side.
-    After any of them the store can be used as before.
+    `RedisDatabaseError` when the store cannot be reached or does not answer in time, `RedisRuntimeError` when it
+    refuses, `RedisInternalError` when what it answers makes no sense, `RedisBadAllocError` when memory runs out on this
+    side. After any of them the store can be used as before.
     """
 
     def put(self, key: str, data: npt.NDArray[Any]) -> None:

@@ -7,13 +7,12 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import redis
 
-if TYPE_CHECKING:
-    from tests.adapters.module.conftest import Server
+from module_server import Server
 
 MIB = 1 << 20
 
@@ -49,13 +48,12 @@ def test_a_copy_outlives_its_source(db: redis.Redis) -> None:
     put_bytes(db, "a", bytes(MIB))
     before = used_memory(db)
     assert db.copy("a", "b")
-    assert db.copy("a", "c", destination_db=1)
+    assert db.copy("a", "c", destination_db="1")
     assert used_memory(db) - before < MIB // 2, "a copy shares its blob"
     put_bytes(db, "a", b"new")
     db.delete("a")
     assert get(db, "b", "BLOB") == bytes(MIB)
     db.delete("b")
-    assert db.move("nothing", 1) is False
     db.execute_command("SWAPDB", 0, 1)
     assert get(db, "c", "BLOB") == bytes(MIB)
     assert db.unlink("c") == 1
@@ -79,8 +77,8 @@ def test_rename_moves_a_tensor(db: redis.Redis) -> None:
 def test_memory_usage_counts_the_blob(db: redis.Redis) -> None:
     put_bytes(db, "small", bytes(1000))
     put_bytes(db, "large", bytes(MIB))
-    assert 1000 < db.memory_usage("small") < 1400
-    assert MIB < db.memory_usage("large") < MIB + 400
+    assert 1000 < (db.memory_usage("small") or 0) < 1400
+    assert MIB < (db.memory_usage("large") or 0) < MIB + 400
 
 
 @pytest.mark.parametrize(
@@ -265,7 +263,7 @@ def test_the_cluster_finds_the_key(db: redis.Redis) -> None:
 
 @pytest.mark.parametrize("threads", ["1", "4"])
 def test_many_clients_at_once(serve: Callable[..., Server], threads: str) -> None:
-    server = serve("--io-threads", threads, "--min-string-size-avoid-copy-reply", "0", "--hz", "100")
+    server = serve("--io-threads", threads, "--hz", "100")
 
     def work(seed: int) -> None:
         db = server.client()

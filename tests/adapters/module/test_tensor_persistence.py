@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from module_server import Server
 from servers import free_port
-
-if TYPE_CHECKING:
-    from tests.adapters.module.conftest import Server
 
 TENSORS: dict[bytes, list[Any]] = {
     b"float": ["FLOAT", 2, 2, "BLOB", bytes(range(16))],
@@ -94,7 +92,7 @@ def test_tensors_reach_a_replica(serve: Callable[..., Server], diskless: str) ->
     primary = serve("--port", port, "--bind", "127.0.0.1", *sync)
     db = primary.client()
     fill(db)
-    replica = serve("--replicaof", f"127.0.0.1 {port}")
+    replica = serve("--replicaof", "127.0.0.1", port)
     replica.wait_for("Finished with success")
     db.execute_command("AI.TENSORSET", "later", "FLOAT", 2, "BLOB", b"streamed")
     db.execute_command("AI.TENSORSET", "scalar", "INT64", "VALUES", 43)

@@ -52,7 +52,7 @@ int RedisModule_OnLoad(Context *ctx, String **argv, int argc) {
     (void)argv;
     const char *missing = server_resolve(ctx);
     if (missing != NULL) {
-        return refuse(ctx, "Valkey, Redis 7 or KeyDB 6.3 or later is needed; this server lacks RedisModule_", missing);
+        return refuse(ctx, "it needs Valkey, Redis 6.2 or KeyDB 6.3, or later; this server lacks RedisModule_", missing);
     }
     if (argc != 0) return refuse(ctx, "it takes no arguments", "");
     if (server.IsModuleNameBusy("ai")) return refuse(ctx, "there is another module named ", "ai");

@@ -95,9 +95,8 @@ typedef struct DataTypeMethods {
     F(void, DigestEndSequence, (Digest *)) \
     F(void, Log, (Context *, const char *level, const char *format, ...))
 
-/* KeyDB lacks these, and Redis before 7.2 those for ACL categories; NULL there. */
+/* Redis before 7.2 and KeyDB lack these; NULL there. */
 #define SERVER_OPTIONAL_FUNCTIONS(F) \
-    F(void, TrimStringAllocation, (String *)) \
     F(Command *, GetCommand, (Context *, const char *name)) \
     F(int, SetCommandACLCategories, (Command *, const char *categories))
 

@@ -81,8 +81,8 @@ const char *tensor_take_blob(struct tensor *tensor, String *blob) {
 
 static const char *set_blob(struct tensor *tensor, String **args, int count) {
     if (count != 1) return "ERR a single binary string should come after the BLOB argument in 'AI.TENSORSET' command";
-    /* A large argument may sit in a far larger buffer of the connection it came from. */
-    if (server.TrimStringAllocation != NULL) server.TrimStringAllocation(args[0]);
+    /* A large argument may sit in a far larger buffer of its connection; after the command the server itself trims
+     * every argument that a module holds. */
     return tensor_take_blob(tensor, server.HoldString(NULL, args[0]));
 }
 
