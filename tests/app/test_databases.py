@@ -89,6 +89,16 @@ def test_a_taken_port_is_an_error_before_anything_starts(exp: Experiment) -> Non
     assert not Path(database.path, "admin_password").exists()
 
 
+def test_one_port_for_two_databases_is_an_error_before_anything_starts(exp: Experiment) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    one, two = exp.create_database(port=port), exp.create_database(port=port, db_identifier="two")
+    with pytest.raises(SmartSimError, match=f"Port {port} of 127.0.0.1 is asked for 2 times"):
+        exp.start(one, two)
+    assert not Path(one.path, "admin_password").exists()
+
+
 def test_an_interface_that_does_not_exist_is_an_error_before_anything_starts(exp: Experiment) -> None:
     with pytest.raises(SmartSimError, match=r"no network interface 'ipogif0'.*lo"):
         exp.start(exp.create_database(port=0, interface="ipogif0"))

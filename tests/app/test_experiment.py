@@ -178,6 +178,31 @@ def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         exp.start(model)
 
 
+def test_an_experiment_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study").write_text("")
+    exp = Experiment("study")
+    with pytest.raises(SmartSimError, match="Cannot write into .*study.*Nothing was started"):
+        exp.start(exp.create_model("m", exp.create_run_settings("true")))
+
+
+def test_a_closed_experiment_starts_nothing(tmp_path: Path) -> None:
+    with Experiment("study", str(tmp_path)) as exp:
+        model = exp.create_model("m", exp.create_run_settings("true"))
+    with pytest.raises(SmartSimError, match="closed"):
+        exp.start(model)
+
+
+def test_what_runs_is_not_generated_under_its_feet(exp: Experiment) -> None:
+    database = exp.create_database(port=0)
+    model = exp.create_model("m", exp.create_run_settings("sleep", "100"))
+    exp.start(database, model, block=False)
+    for entity, name in ((database, "orchestrator_0"), (model, "m")):
+        with pytest.raises(SmartSimError, match=f"{name} is running in its directory"):
+            exp.generate(entity, overwrite=True)
+    assert database.is_active()
+
+
 def test_an_experiment_whose_path_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study").write_text("")

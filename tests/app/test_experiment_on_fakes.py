@@ -168,6 +168,23 @@ def test_addresses_of_a_stopped_database_do_not_leak_into_later_starts() -> None
     assert "SSDB" not in second.environment
 
 
+def test_databases_on_any_free_port_get_different_ones() -> None:
+    exp = experiment(fake_adapters())
+    one, two = exp.create_database(port=0), exp.create_database(port=0, db_identifier="two")
+    exp.start(one, two)
+    assert one.get_address() != two.get_address()
+
+
+def test_what_was_not_tried_is_recorded_as_withdrawn() -> None:
+    adapters = fake_adapters(lambda step: Script(refusal=LauncherError("no") if step.name.startswith("e_0") else None))
+    exp = experiment(adapters)
+    ensemble = exp.create_ensemble("e", run_settings=exp.create_run_settings("solver"), replicas=2)
+    with pytest.raises(SmartSimError):
+        exp.start(ensemble)
+    assert events(adapters, "e_0") == ["submitted", "refused"]
+    assert events(adapters, "e_1") == ["submitted", "withdrawn"]
+
+
 def test_several_databases_are_told_apart_by_suffixes() -> None:
     adapters = fake_adapters()
     exp = experiment(adapters)

@@ -194,6 +194,8 @@ static int fake_NotifyKeyspaceEvent(Context *ctx, int kind, const char *event, S
 
 void *fake_value(void) { return the_value; }
 
+void fake_put(void *value) { the_value = value; }
+
 void fake_free(void *value) {
     type.methods.free(value);
     beat(NULL, (Event){EVENT_CRON_LOOP, EVENT_CRON_LOOP_VERSION}, 0, NULL);

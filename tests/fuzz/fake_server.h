@@ -30,6 +30,9 @@ int fake_run(String **argv, int argc);
 /* What the key holds, NULL if nothing. */
 void *fake_value(void);
 
+/* Let the empty key hold `value`. */
+void fake_put(void *value);
+
 /* Empty the key. */
 void fake_delete(void);
 

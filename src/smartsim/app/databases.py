@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,12 +76,11 @@ class Databases:
         self._network = network
         self._clock = clock
         self._launcher = launcher
-        self._running: list[Orchestrator] = []
+        self._started: list[Orchestrator] = []
 
     def running(self) -> list[Orchestrator]:
         """Return the databases whose shards run, in the order of their start."""
-        self._running = [database for database in self._running if self._all_run(database)]
-        return list(self._running)
+        return [database for database in list(self._started) if self._all_run(database)]
 
     def _all_run(self, database: Orchestrator) -> bool:
         jobs = self._jobs_of(database)
@@ -93,6 +93,10 @@ class Databases:
             SmartSimError: an interface does not exist, or a port is taken; nothing was written.
         """
         placed = [(database, self._place(database)) for database in databases]
+        places = Counter((address, plan.port) for _, plans in placed for plan in plans for address in plan.bind)
+        for (address, port), count in places.items():
+            if count > 1:
+                raise SmartSimError(f"Port {port} of {address} is asked for {count} times: give each database its own")
         starts: list[ShardStart] = []
         for database, plans in placed:
             credentials = Credentials(_ADMINISTRATOR, secrets.token_urlsafe(24))
@@ -141,7 +145,7 @@ class Databases:
             credentials = next(start.credentials for start in starts if start.database is database)
             database.bind(Service(self._server, credentials, own))
             database.port = own[0].plan.port
-            self._running.append(database)
+            self._started.append(database)
             self._write_checkpoint(database, own)
 
     def _await_answer(self, start: ShardStart, job: Job, deadline: float) -> ServerFacts:
@@ -182,6 +186,8 @@ class Databases:
                 except SmartSimError as error:
                     get_logger(__name__).debug(str(error))  # it is stopped as a process below
         database.bind(None)
+        if database in self._started:
+            self._started.remove(database)
         if not self._jobs.wait_ended(left, grace):
             self._jobs.stop(left, by="the user", grace=grace)
             if not self._jobs.wait_stopped(left, grace):
@@ -259,7 +265,7 @@ class Databases:
                 "Start a new database, or give the path of another checkpoint"
             ) from error
         database.bind(Service(self._server, credentials, shards))
-        self._running.append(database)
+        self._started.append(database)
         return database
 
     def _reattach(self, database: Orchestrator, shard: dict[str, Any], credentials: Credentials) -> RunningShard:

@@ -81,6 +81,7 @@ class Experiment(EntityFactory):
             adapters = system_adapters(launcher, path)
         super().__init__(path, launcher, adapters)
         self.name = name
+        self._closed = False
         self._telemetry = TelemetryConfiguration(_flag("SMARTSIM_FLAG_TELEMETRY"))
         self._logs = ExperimentLogs(self.exp_path)
         self._jobs = Jobs(
@@ -113,6 +114,7 @@ class Experiment(EntityFactory):
             try:
                 self._stop_all()
             finally:
+                self._closed = True
                 self._jobs.close()
         self._logs.close()
 
@@ -145,6 +147,7 @@ class Experiment(EntityFactory):
         """
         with self._logged():
             manifest = self._manifest(args)
+            self._refuse_running(args)
             for ensemble in manifest.ensembles:
                 for member in ensemble.models:
                     # A model that was made for itself and added moves in with the others.
@@ -180,6 +183,8 @@ class Experiment(EntityFactory):
         """
         with self._logged():
             manifest = self._manifest(args)
+            if self._closed:
+                raise SmartSimError(f"The experiment {self.name!r} is closed: its `with` block has ended. Make another")
             if summary:
                 runs = bool(self._databases.running())
                 text = launch_summary(self.name, self.exp_path, self._launcher, manifest, database_runs=runs)
@@ -195,7 +200,6 @@ class Experiment(EntityFactory):
                 adapters.clock,
                 kill_on_interrupt=kill_on_interrupt,
             )
-            adapters.files.make_directory(self.exp_path)
             self._keep_logs()
             with self._interruptible():
                 started = run_whole(lambda: launch.run(manifest))
@@ -343,6 +347,14 @@ class Experiment(EntityFactory):
             jobs.append(job)
         return jobs
 
+    def _refuse_running(self, entities: tuple[Entity, ...]) -> None:
+        for name, owner in (part for entity in entities for part in _parts(entity)):
+            job = self._jobs.latest(name)
+            if job is not None and job.owner is owner and not job.state.is_final:
+                raise SmartSimError(
+                    f"{name} is running in its directory: stop it, or wait for it, before generating anew"
+                )
+
     def _manifest(self, entities: tuple[object, ...]) -> Manifest:
         manifest = Manifest.of(entities)
         known: list[Entity] = [*manifest.models, *manifest.ensembles, *manifest.databases]
@@ -383,8 +395,15 @@ class Experiment(EntityFactory):
 
     def _keep_logs(self) -> None:
         """Open the experiment's log files; an experiment on a virtual file system has none."""
-        if os.path.isdir(self.exp_path):
-            self._logs.attach()
+        try:
+            self._adapters.files.make_directory(self.exp_path)
+            if os.path.isdir(self.exp_path):
+                self._logs.attach()
+        except OSError as error:
+            raise SmartSimError(
+                f"Cannot write into {self.exp_path}: {error.filename}: {error.strerror}. Nothing was started; choose "
+                "another exp_path, or correct the permissions"
+            ) from error
 
     @contextmanager
     def _logged(self) -> Iterator[None]:

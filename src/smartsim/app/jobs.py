@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smartsim.app.logs import get_logger
-from smartsim.domain.errors import TelemetryError
+from smartsim.domain.errors import IllegalTransitionError, TelemetryError
 from smartsim.domain.lifecycle import Announce, JobState, Note, SendStop, StopRequested, advance
 
 if TYPE_CHECKING:
@@ -219,7 +219,12 @@ class Jobs:
             job = self._by_step.get(step)
             if job is None:  # it ended before: the news is late
                 return
-            effects = self._advance(job, event)
+            try:
+                effects = self._advance(job, event)
+            except IllegalTransitionError as error:
+                # The thread that reports is the workload manager's: it must go on to the next event.
+                get_logger(__name__).error(f"{job}: {error}")
+                return
         if SendStop() in effects:
             self._manager.stop([step], GRACE)
         if Announce() in effects:
@@ -241,6 +246,8 @@ class Jobs:
 
     def _forget(self, jobs: Sequence[Job]) -> None:
         """Take back jobs that were registered and never tried."""
+        at = self._clock.now()
+        self.record([_record(job, "withdrawn", at) for job in jobs])
         with self._changed:
             for job in jobs:
                 del self._by_step[job.step.name]

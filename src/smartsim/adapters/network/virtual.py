@@ -23,6 +23,7 @@ class VirtualNetwork:
         self._interfaces = dict(interfaces) if interfaces is not None else {"lo": "127.0.0.1"}
         self.ports_in_use = set(ports_in_use)
         self._hostname = hostname
+        self._ports = iter(range(49152, 65536))
 
     def interfaces(self) -> Mapping[str, str]:
         """Return the address of each interface."""
@@ -37,5 +38,5 @@ class VirtualNetwork:
         return address in self._interfaces.values() and (address, port) not in self.ports_in_use
 
     def free_port(self, address: str) -> int:
-        """Return the first port from 49152 on that is not in use."""
-        return next(port for port in range(49152, 65536) if (address, port) not in self.ports_in_use)
+        """Return the next port from 49152 on that is not in use; each call gives another."""
+        return next(port for port in self._ports if (address, port) not in self.ports_in_use)

@@ -57,10 +57,10 @@ class TensorConnection(AbstractConnection):
         """Return the array under a key: its own memory, in C order, writable."""
         sock = self._socket()
         sock.sendall(wire.encode_tensor_get(key))
-        if self._layout is None:
-            return self._receive_tensor(sock, b"")
-        # Most tensors that a program reads are laid out as the one before. So the reply is received in the places that
-        # its parts would then have: one call of the kernel, nothing to parse, nothing to move.
+        # Most tensors that a program reads are laid out as the one before, so its layout is tried first. A small reply is
+        # read whole; the parts of a large one are received where they then belong: nothing to parse, nothing to move.
+        if self._layout is None or self._layout.size < wire.MAX_HEADER:
+            return self._receive_tensor(sock, sock.recv(wire.MAX_HEADER))
         header, shape, dtype, _ = self._layout
         tensor = np.empty(shape, dtype)
         beginning, payload, ending = bytearray(len(header)), tensor.data.cast("B"), bytearray(3)
@@ -87,24 +87,34 @@ class TensorConnection(AbstractConnection):
         return self._sock
 
     def _receive_tensor(self, sock: socket.socket, reply: bytes) -> npt.NDArray[Any]:
-        """Receive a tensor of which the first bytes, or none, are there already."""
+        """Receive the rest of a tensor, of which the first bytes are there."""
+        layout = self._layout
+        if layout is None or not reply.startswith(layout.header):
+            reply, layout = self._receive_header(sock, reply)
+        header, shape, dtype, size = layout
+        start = len(header)
+        received = len(reply) - start
+        if received == size + 2 and reply.endswith(wire.CRLF):
+            return np.ndarray(shape, dtype, reply, start).copy()
+        tensor = np.empty(shape, dtype)
+        payload, ending = tensor.data.cast("B"), bytearray(3)
+        payload[:received] = reply[start : start + size]
+        ending[: max(0, received - size)] = reply[start + size :]
+        _receive_rest(sock, payload, ending, received)
+        return tensor
+
+    def _receive_header(self, sock: socket.socket, reply: bytes) -> tuple[bytes, wire.Layout]:
+        """Receive the rest of a tensor's header; return what is there then, and the layout."""
         while not (length := wire.header_length(reply)):
             if reply[:1] == b"-":
                 _line(sock, reply)
             reply += _receive(sock, wire.MAX_HEADER - len(reply))
         try:
-            self._layout = wire.parse_tensor_header(reply[:length])
+            self._layout = layout = wire.parse_tensor_header(reply[:length])
         except wire.UnreadableTensorError as error:
             self.disconnect()  # what follows is not worth receiving
             raise redis.ResponseError(str(error)) from None
-        _, shape, dtype, size = self._layout
-        tensor = np.empty(shape, dtype)
-        payload, ending = tensor.data.cast("B"), bytearray(3)
-        received = len(reply) - length
-        payload[:received] = reply[length : length + size]
-        ending[: max(0, received - size)] = reply[length + size :]
-        _receive_rest(sock, payload, ending, received)
-        return tensor
+        return reply, layout
 
     def _raise_last_words(self, sock: socket.socket, error: OSError) -> NoReturn:
         """Raise what the database said before it hung up on a command; if nothing, the error of hanging up.

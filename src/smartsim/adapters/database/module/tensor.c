@@ -1,7 +1,6 @@
 #include "tensor.h"
 
 #include <limits.h>
-#include <string.h>
 #include <strings.h>
 
 #include "values.h"
