@@ -91,8 +91,10 @@ after_any = pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE.keys()
 @given(lengths=LENGTHS, size=st.sampled_from([1, 7, 508, 4000, 4001, 4002, 9000, 80_000]))
 def test_a_tensor_arrives_in_pieces_of_any_length(before: bytes, lengths: list[int], size: int) -> None:
     data = np.random.default_rng(0).integers(0, 255, size, dtype=np.uint8)
-    connection, _ = connected(reply_with(data, b"UINT8"), lengths, before)
-    assert connection.get_tensor(b"k").tobytes() == data.tobytes()
+    reply = reply_with(data, b"UINT8")
+    for earlier in (before, reply):
+        connection, _ = connected(reply, lengths, earlier)
+        assert connection.get_tensor(b"k").tobytes() == data.tobytes()
 
 
 @after_any
@@ -113,6 +115,24 @@ def test_a_tensor_in_two_pieces(before: bytes, cut: int) -> None:
 @pytest.mark.parametrize("end", range(len(REPLY)))
 def test_a_reply_that_ends_early_is_no_tensor(before: bytes, end: int) -> None:
     connection, _ = connected(REPLY[:end], (), before)
+    with pytest.raises(ConnectionResetError):
+        connection.get_tensor(b"k")
+
+
+LARGE = reply_with(np.ones(1000), b"DOUBLE")
+
+
+@pytest.mark.parametrize("reply", [LARGE + b"\0", LARGE[:-2] + b"xy", LARGE[:-1] + b"x", LARGE + LARGE])
+@pytest.mark.parametrize("lengths", [[], [7000, 2], [len(LARGE) - 1]])
+def test_what_does_not_end_as_a_tensor_is_none(reply: bytes, lengths: list[int]) -> None:
+    connection, _ = connected(reply, lengths, LARGE)
+    with pytest.raises(wire.GarbledReplyError):
+        connection.get_tensor(b"k")
+
+
+@pytest.mark.parametrize("end", [0, 1, 50, 4000, len(LARGE) - 2, len(LARGE) - 1])
+def test_a_large_reply_that_ends_early_is_no_tensor(end: int) -> None:
+    connection, _ = connected(LARGE[:end], (), LARGE)
     with pytest.raises(ConnectionResetError):
         connection.get_tensor(b"k")
 

@@ -57,8 +57,8 @@ class TensorConnection(AbstractConnection):
         """Return the array under a key: its own memory, in C order, writable."""
         sock = self._socket()
         sock.sendall(wire.encode_tensor_get(key))
-        # Most tensors that a program reads are laid out as the one before, so its layout is tried first. A small reply is
-        # read whole; the parts of a large one are received where they then belong: nothing to parse, nothing to move.
+        # Most tensors that a program reads are laid out as the one before, so its layout is tried first. A small reply
+        # is read whole; the parts of a large one are received where they then belong: nothing to parse or to move.
         if self._layout is None or self._layout.size < wire.MAX_HEADER:
             return self._receive_tensor(sock, sock.recv(wire.MAX_HEADER))
         header, shape, dtype, _ = self._layout
