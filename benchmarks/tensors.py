@@ -2,8 +2,9 @@
 
 The floor is SET and GET of the same bytes on the same server over a plain socket: `sendmsg` out of the caller's memory,
 `recv_into` one buffer that is used again and again. The same once more is the control: its ratio to the floor says how
-much is noise. redis-py's own `set` and `get` stand beside them. The variants take turns in random order, so that a
-drift of the machine meets all alike. Medians in us.
+much is noise. The variants take turns in random order, so that a drift of the machine meets all alike. redis-py's own
+`set` and `get` take turns with the floor in a loop of their own: their copies push the memory of others out of the
+caches. Medians in us.
 
     python benchmarks/tensors.py [--quick]
 """
@@ -100,19 +101,15 @@ def compare(address: Address, size: int, blocks: int) -> list[list[object]]:
             put: Variants = {
                 "floor": floor.put,
                 "control": control.put,
-                "client": partial(client.put_tensor, "tensor", array),
-                "redis-py": partial(peer.set, "peer", payload),
+                "client": partial(client.put_tensor, "t", array),
             }
-            get: Variants = {
-                "floor": floor.get,
-                "control": control.get,
-                "client": partial(client.get_tensor, "tensor"),
-                "redis-py": partial(peer.get, "peer"),
-            }
-            for calls, durations in ((put, puts), (get, gets)):
+            get: Variants = {"floor": floor.get, "control": control.get, "client": partial(client.get_tensor, "t")}
+            peer_put: Variants = {"floor beside redis-py": floor.put, "redis-py": partial(peer.set, "peer", payload)}
+            peer_get: Variants = {"floor beside redis-py": floor.get, "redis-py": partial(peer.get, "peer")}
+            for calls, durations in ((put, puts), (get, gets), (peer_put, puts), (peer_get, gets)):
                 measure(calls, 2 + rounds // 10, defaultdict(list))  # to warm up
                 measure(calls, rounds, durations)
-            assert client.get_tensor("tensor").tobytes() == payload
+            assert client.get_tensor("t").tobytes() == payload
     label = ["unix" if address.is_unix else "tcp", f"{size // KIB} KiB"]
     return [row(label, "put", puts), row(label, "get", gets)]
 
@@ -120,8 +117,9 @@ def compare(address: Address, size: int, blocks: int) -> list[list[object]]:
 def row(label: list[str], call: str, durations: Durations) -> list[object]:
     """Return a table row: medians in us, and what they are to the floor."""
     medians = {name: 1e6 * statistics.median(times) for name, times in durations.items()}
-    ratios = {name: median / medians["floor"] for name, median in medians.items()}
-    return [*label, call, medians["floor"], medians["client"], ratios["client"], ratios["control"], ratios["redis-py"]]
+    floor, client = medians["floor"], medians["client"]
+    redis_py = medians["redis-py"] / medians["floor beside redis-py"]
+    return [*label, call, floor, client, client / floor, medians["control"] / floor, redis_py]
 
 
 def machine() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from smartsim.adapters.tensors.resp import RespTensorStore
+from smartsim.app.client_address import address_form, describe, find_address, options_form
 from smartsim.app.client_logging import SRObject
 from smartsim.app.config_options import ConfigOptions
-from smartsim.domain.addresses import Address, parse_addresses
-from smartsim.domain.client_config import ClientConfig, read_client_config, variable_name
-from smartsim.domain.client_errors import RedisConnectionError, RedisReplyError, RedisRuntimeError, check_type
+from smartsim.domain.client_config import read_client_config
+from smartsim.domain.client_errors import RedisReplyError, RedisRuntimeError, check_type
 from smartsim.domain.keys import Prefixes
 from smartsim.domain.tensor_types import WIRE_NAMES
 from smartsim.ports.tensor_store import TensorStore
@@ -98,14 +97,14 @@ class Client(SRObject):
 
     def __init__(self, *args: Any, store: TensorStore | None = None, **kwargs: Any) -> None:
         of_address = isinstance(args[0], bool) if args else bool(kwargs.keys() & {"cluster", "address"})
-        options, logger_name = (_address_form if of_address else _options_form)(*args, **kwargs)
+        options, logger_name = (address_form if of_address else options_form)(*args, **kwargs)
         super().__init__(logger_name)
         self._prefixes = Prefixes.parse(options.find("SSKEYIN") or "", options.find("SSKEYOUT") or "")
         self._own_store: RespTensorStore | None = None
         if store is None:
-            address, config = _address(options), read_client_config(options.find, options.suffix)
+            address, config = find_address(options), read_client_config(options.find, options.suffix)
             store = self._own_store = RespTensorStore(address, config)
-            self._description = _describe(address, config)
+            self._description = describe(address, config)
         else:
             self._description = f"Tensor store: {type(store).__name__}"
         self._store = store
@@ -299,59 +298,6 @@ class Client(SRObject):
             until_next = frequency - elapsed % frequency if frequency else 0
             time.sleep(min(until_next, max(_SHORTEST_PAUSE, elapsed // 16)) / 1e9)
         return False
-
-
-def _options_form(
-    config_options: ConfigOptions | None = None, logger_name: str = "Default"
-) -> tuple[ConfigOptions, str]:
-    options = ConfigOptions.create_from_environment("") if config_options is None else config_options
-    check_type(options, "config_options", ConfigOptions)
-    return options, logger_name
-
-
-def _address_form(cluster: bool, address: str | None = None, logger_name: str = "Default") -> tuple[ConfigOptions, str]:
-    check_type(cluster, "cluster", bool)
-    options = ConfigOptions.create_from_environment("")
-    options.override_string_option("SR_DB_TYPE", "Clustered" if cluster else "Standalone")
-    if address is not None:
-        check_type(address, "address", str)
-        options.override_string_option("SSDB", address)
-    return options, logger_name
-
-
-def _address(options: ConfigOptions) -> Address:
-    """Return the address to connect to."""
-    text = options.find("SSDB")
-    if not text:
-        raise RedisConnectionError(
-            f"{variable_name('SSDB', options.suffix)} is not set: it says where the database is (the experiment sets "
-            "it for the applications that it starts); set it, or give the address to Client(cluster=False, address=...)"
-        )
-    if (options.find("SR_DB_TYPE") or "").lower() == "clustered":
-        raise RedisConnectionError(
-            "This version speaks to a standalone database: pass cluster=False, or set "
-            f"{variable_name('SR_DB_TYPE', options.suffix)}=Standalone",
-            text,
-        )
-    try:
-        addresses = parse_addresses(text)
-    except ValueError as error:
-        raise RedisConnectionError(str(error), text) from None
-    return random.choice(addresses)  # noqa: S311 - to spread the clients, as the clients of old do
-
-
-def _describe(address: Address, config: ClientConfig) -> str:
-    return (
-        "Non-clustered Redis connection:\n"
-        "  Redis shards at:\n"
-        f"    {address}\n"
-        f"  Protocol: {'Unix Domain Socket' if address.is_unix else 'TCP'}\n"
-        "  Command parameters:\n"
-        f"    Retry attempts: {config.commands.attempts}\n"
-        f"    Retry interval: {config.commands.interval:g} s\n"
-        f"    Retry timeout: {config.commands.timeout:g} s\n"
-        f"    Socket timeout: {config.socket_timeout:g} s"
-    )
 
 
 def _check_name(name: str, argument: str = "name") -> None:
