@@ -38,9 +38,9 @@ class InMemoryFileSystem:
         directories: what exists at first, besides the root.
 
     Example:
-        >>> files = InMemoryFileSystem(["/work"])
-        >>> files.write("/work/input.txt", b"dt = 0.1")
-        >>> files.read("/work/input.txt")
+        >>> files = InMemoryFileSystem(["/study"])
+        >>> files.write("/study/input.txt", b"dt = 0.1")
+        >>> files.read("/study/input.txt")
         b'dt = 0.1'
     """
 
