@@ -306,6 +306,44 @@ def test_one_experiment_serves_several_threads(exp: Experiment) -> None:
     assert statuses == {number: FAILED if number else COMPLETED for number in range(8)}
 
 
+def test_who_waits_in_another_thread_learns_of_a_launch_that_failed(exp: Experiment, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    long = exp.create_model("long", exp.create_run_settings("sleep", "0.5"))
+    settings = exp.create_run_settings(str(program))
+    missing = exp.create_ensemble("missing", run_settings=settings, replicas=2)
+    program.unlink()
+    exp.start(long, block=False)
+    waiting = threading.Thread(target=exp.wait, kwargs={"timeout": 60.0})
+    waiting.start()
+    with pytest.raises(ShellError):
+        exp.start(missing)
+    waiting.join(timeout=30.0)
+    assert not waiting.is_alive()
+
+
+def test_one_entity_started_by_two_threads_runs_once(exp: Experiment) -> None:
+    model = exp.create_model("m", exp.create_run_settings("sh", ["-c", "echo run >> runs; sleep 0.5"]))
+    barrier, refusals = threading.Barrier(4), []
+
+    def work() -> None:
+        barrier.wait(timeout=30.0)
+        try:
+            exp.start(model, block=False)
+        except SSUnsupportedError as error:
+            refusals.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    exp.wait(model, timeout=60.0)
+    assert len(refusals) == 3
+    assert Path(model.path, "runs").read_text() == "run\n"
+
+
 def test_stop_ends_members_and_says_so(exp: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     ensemble = exp.create_ensemble("e", run_settings=exp.create_run_settings("sleep", "100"), replicas=3)
     exp.start(ensemble, block=False)

@@ -144,6 +144,27 @@ def test_a_completed_entity_may_run_again_and_a_running_one_not() -> None:
     assert [line.split("|")[5].strip() for line in exp.summary().splitlines()[2:]] == ["0", "1"]
 
 
+def test_a_launch_that_fails_gives_back_the_runs_before_it() -> None:
+    refused = False
+
+    def script(step: Step) -> Script:
+        return Script(refusal=LauncherError("no") if refused and step.name.startswith("first") else None)
+
+    exp = experiment(fake_adapters(script))
+    settings = exp.create_run_settings("solver")
+    first, second = exp.create_model("first", settings), exp.create_model("second", settings)
+    exp.start(first, second)
+    exp.start(second)
+    refused = True
+    with pytest.raises(SmartSimError):
+        exp.start(first, second)
+    refused = False
+    assert exp.get_status(first, second) == [FAILED, COMPLETED]
+    exp.start(second)
+    runs = [row.split("|")[5].strip() for row in exp.summary().splitlines() if "second" in row]
+    assert runs == ["0", "1", "2"]
+
+
 def test_settings_of_an_entity_are_its_own() -> None:
     adapters = fake_adapters()
     exp = experiment(adapters)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smartsim.app.logs import get_logger
-from smartsim.domain.errors import IllegalTransitionError, TelemetryError
+from smartsim.domain.errors import IllegalTransitionError, SSUnsupportedError, TelemetryError
 from smartsim.domain.lifecycle import Announce, JobState, Note, SendStop, StopRequested, advance
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Jobs:
         """Start jobs, in order.
 
         Raises:
+            SSUnsupportedError: a name is taken; nothing was started.
             SmartSimError: one could not be started; those before it were, those after it were not tried.
         """
         self._register(jobs)
@@ -110,6 +111,25 @@ class Jobs:
         self._forget([job])
         return False
 
+    def refuse_taken(self, entity: str, owner: object) -> None:
+        """Do nothing when an entity may be started.
+
+        Raises:
+            SSUnsupportedError: it is running, or another one of its name was started before.
+        """
+        latest = self._latest.get(entity)
+        if latest is None:
+            return
+        if latest.owner is not owner:
+            raise SSUnsupportedError(
+                "SmartSim entities cannot have duplicate names. "
+                f"Another {entity!r} was started in this experiment before"
+            )
+        if not latest.state.is_final:
+            raise SSUnsupportedError(
+                f"SmartSim entities cannot have duplicate names. {entity!r} is running: stop it, or wait for it, first"
+            )
+
     def latest(self, entity: str) -> Job | None:
         """Return the latest run of an entity, None when it never ran."""
         return self._latest.get(entity)
@@ -118,11 +138,6 @@ class Jobs:
         """Return the number of an entity's next run."""
         job = self._latest.get(entity)
         return 0 if job is None else job.run + 1
-
-    def status(self, entity: str) -> SmartSimStatus | None:
-        """Return where the latest run of an entity stands, None when it never ran."""
-        job = self._latest.get(entity)
-        return None if job is None else job.state.status
 
     def active(self) -> list[Job]:
         """Return the jobs that have not ended, in the order of their start."""
@@ -196,6 +211,8 @@ class Jobs:
         records: list[Record] = []
         with self._changed:
             for job in jobs:
+                self.refuse_taken(job.entity, job.owner)
+            for job in jobs:
                 job.state = JobState(submitted_at=at)
                 self._by_step[job.step.name] = job
                 self._latest[job.entity] = job
@@ -229,6 +246,7 @@ class Jobs:
             self._manager.stop([step], GRACE)
         if Announce() in effects:
             self._announce(job)
+        if job.state.is_final:
             # Only now: who waits for the job is to read of its end before going on.
             with self._changed:
                 self._changed.notify_all()
@@ -253,9 +271,9 @@ class Jobs:
                 del self._by_step[job.step.name]
                 del self._latest[job.entity]
                 self._active_applications -= not job.is_database
-            for job in self._finished:
-                if job.entity not in self._latest:
-                    self._latest[job.entity] = job
+            for job in reversed(self._finished):
+                self._latest.setdefault(job.entity, job)
+            self._changed.notify_all()
 
 
 def _record(job: Job, event: str, at: float) -> Record:

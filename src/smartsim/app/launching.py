@@ -158,20 +158,10 @@ class Launch:
                 self._check_name(node.name, database, names)
 
     def _check_name(self, name: str, owner: object, names: set[str]) -> None:
-        latest = self._jobs.latest(name)
         if name in names:
             raise SSUnsupportedError(f"SmartSim entities cannot have duplicate names. {name!r} is given twice")
         names.add(name)
-        if latest is None:
-            return
-        if latest.owner is not owner:
-            raise SSUnsupportedError(
-                f"SmartSim entities cannot have duplicate names. Another {name!r} was started in this experiment before"
-            )
-        if not latest.state.is_final:
-            raise SSUnsupportedError(
-                f"SmartSim entities cannot have duplicate names. {name!r} is running: stop it, or wait for it, first"
-            )
+        self._jobs.refuse_taken(name, owner)
 
     # Databases
 
