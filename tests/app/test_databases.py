@@ -196,6 +196,24 @@ def test_a_full_database_refuses_writes_and_keeps_what_it_has(database: Orchestr
         assert client.get("kept") == b"x"
 
 
+def test_a_database_that_keeps_checkpoints_has_its_data_after_a_restart(
+    exp: Experiment, database: Orchestrator
+) -> None:
+    database.enable_checkpoints(3600)
+    with application(database) as client:
+        client.set("kept", "x")
+    exp.stop(database)
+    exp.start(database)
+    with application(database) as client:
+        assert client.get("kept") == b"x"
+
+
+def test_a_server_that_hangs_is_stopped_all_the_same(exp: Experiment, database: Orchestrator) -> None:
+    os.kill(_server_pid(database), signal.SIGSTOP)
+    exp.stop(database, grace=0.3)
+    assert exp.get_status(database) == [CANCELLED]
+
+
 def test_a_server_that_dies_has_failed_with_its_signal(exp: Experiment, database: Orchestrator) -> None:
     os.kill(_server_pid(database), signal.SIGKILL)
     assert exp.wait(database, timeout=30.0) == [FAILED]

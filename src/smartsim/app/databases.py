@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 START_TIMEOUT = 60.0  # seconds that a shard has from its start to its first answer
 _PROBE_TIMEOUT = 5.0  # seconds that one answer may take
 _PROBE_INTERVAL = 0.01  # seconds between two questions to a shard that is starting
+_SAVE_TIMEOUT = 60.0  # seconds that a shard which answers may take to save its data before it ends
 _SECRET_FILE = "admin_password"  # noqa: S105 - the name of the file
 _ADMINISTRATOR = "admin"
 _CHECKPOINT_VERSION = 1
@@ -182,7 +183,8 @@ class Databases:
             self._jobs.expect_end(left, by="the user")
             for shard in service.shards:
                 try:
-                    service.server.shut_down(shard.address, service.credentials, grace)
+                    if service.server.probe(shard.address, service.credentials, grace) is not None:
+                        service.server.shut_down(shard.address, service.credentials, _SAVE_TIMEOUT)
                 except SmartSimError as error:
                     get_logger(__name__).debug(str(error))  # it is stopped as a process below
         database.bind(None)
