@@ -1,5 +1,6 @@
 """`smartsim.client` under the name that application scripts import."""
 
+from smartredis import client, configoptions, error, logcontext, logger, srobject  # noqa: F401 - reached as attributes
 from smartsim.client import (
     Client,
     ConfigOptions,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Experiment", "__version__"]
 
+# Scripts reach these as attributes of the package, without importing them by name.
+_SUBPACKAGES = {"client", "database", "entity", "error", "log", "servertype", "settings", "status", "wlm"}
+
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for (PEP 562): `import smartsim` itself costs next to nothing."""
@@ -28,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("smartsim-next")
+    if name in _SUBPACKAGES:
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -375,3 +375,11 @@ def test_a_number_that_is_none_is_refused(environment: pytest.MonkeyPatch) -> No
     environment.setenv("SR_CMD_TIMEOUT", "soon")
     with pytest.raises(ValueError, match="SR_CMD_TIMEOUT is 'soon'"):
         Client(cluster=False, address="127.0.0.1:1")
+
+
+def test_a_masked_array_is_stored_with_all_its_elements() -> None:
+    with Client(store=InMemoryTensorStore()) as client:
+        client.put_tensor("x", np.ma.masked_array([1.0, 2.0], mask=[False, True]))
+        stored = client.get_tensor("x")
+    assert type(stored) is np.ndarray
+    assert stored.tolist() == [1.0, 2.0]

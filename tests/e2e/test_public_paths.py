@@ -114,3 +114,15 @@ def test_importing_smartsim_imports_nothing_but_the_standard_library() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout == "[]\n"
+
+
+def test_parts_of_a_package_are_reached_without_importing_them_by_name() -> None:
+    code = "\n".join(  # noqa: FLY002 - one statement a line
+        [
+            "import smartredis, smartsim",
+            "smartredis.error.RedisReplyError, smartredis.client.Client, smartredis.srobject.SRObject",
+            "smartsim.log.get_logger, smartsim.settings.RunSettings, smartsim.error.SmartSimError, smartsim.status",
+            "smartsim.database.Orchestrator, smartsim.entity.Model, smartsim.wlm, smartsim.servertype, smartsim.client",
+        ]
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

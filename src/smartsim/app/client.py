@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -97,6 +98,13 @@ class Client(SRObject):
 
     def __init__(self, *args: Any, store: TensorStore | None = None, **kwargs: Any) -> None:
         of_address = isinstance(args[0], bool) if args else bool(kwargs.keys() & {"cluster", "address"})
+        try:
+            inspect.signature(address_form if of_address else options_form).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"{error}: use Client(config_options=None, logger_name='Default') or "
+                "Client(cluster, address=None, logger_name='Default')"
+            ) from None
         options, logger_name = (address_form if of_address else options_form)(*args, **kwargs)
         super().__init__(logger_name)
         self._prefixes = Prefixes.parse(options.find("SSKEYIN") or "", options.find("SSKEYOUT") or "")
@@ -308,7 +316,11 @@ def _check_name(name: str, argument: str = "name") -> None:
 
 
 def _in_wire_layout(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array as it can be sent: the same one, if it is in C order and native byte order."""
+    """Return an array as it can be sent: the same one, if it is in C order and native byte order.
+
+    Of a subclass it is the plain array below: of a masked array all elements, masked or not.
+    """
+    data = np.asarray(data)
     if data.dtype in _DTYPES and data.flags.c_contiguous and data.size and data.ndim:
         return data
     native = data.dtype.newbyteorder("=")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from enum import Enum
+from enum import IntEnum
 from pathlib import Path
 
 from smartsim.domain.client_errors import RedisRuntimeError, check_type
 
 
-class SRLoggingLevel(Enum):
+class SRLoggingLevel(IntEnum):
     """How much detail a log line is; `SR_LOG_LEVEL` says up to which level lines are written."""
 
     LLQuiet = 1

@@ -324,7 +324,7 @@ def _show_from(handler: logging.Handler, level: str | int) -> None:
     """Let a handler of the shared logger show what is at least of that level, and the logger what any of them shows."""
     handler.setLevel(_level(level))
     shared = logging.getLogger(_SHARED)
-    shared.setLevel(min(other.level for other in shared.handlers if other.level))
+    shared.setLevel(min((other.level for other in shared.handlers if other.level), default=logging.INFO))
 
 
 def _remove(logger: logging.Logger, handler: logging.Handler) -> None:

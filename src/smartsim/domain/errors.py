@@ -47,6 +47,17 @@ from typing import Any
 class SmartSimError(Exception):
     """The root: catch it to catch everything that this package raises on purpose."""
 
+    def __reduce__(self) -> tuple[Callable[..., SmartSimError], tuple[Any, ...]]:
+        # Workers of `multiprocessing` hand errors over by their parts. Python would call the class with the finished
+        # message, which several of the classes below take for something else.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[SmartSimError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> SmartSimError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
+
 
 class EntityExistsError(SmartSimError, FileExistsError):
     """An entity of that name, or the directory it would be written to, is already there."""

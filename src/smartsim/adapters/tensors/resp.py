@@ -113,7 +113,15 @@ class RespTensorStore:
             try:
                 return self._attempt(operation, name, *arguments)
             except _LOST as failure:
-                return _try_again(policy, failure, partial(self._attempt, operation, name, *arguments))
+                attempt = partial(self._attempt, operation, name, *arguments)
+                if policy.attempts == 1 or not isinstance(failure, ConnectionError):
+                    return _try_again(policy, failure, attempt)
+                # A connection that was kept may be dead since the database was started anew: that is no reason to wait
+                # before the first that is fresh.
+                try:
+                    return attempt()
+                except _LOST as again:
+                    return _try_again(policy, again, attempt, extra=1)
         except redis.ResponseError as error:
             raise refusal(str(error), key) from None
         except GarbledReplyError as error:
@@ -159,8 +167,15 @@ class _GaveUpError(Exception):
     """Nothing came of any attempt; the cause is the last failure."""
 
 
-def _try_again(policy: RetryPolicy, failure: Exception, action: Callable[[], _T]) -> _T:
-    """Call until a connection holds, as long as the policy allows, after a first attempt that failed."""
+def _try_again(policy: RetryPolicy, failure: Exception, action: Callable[[], _T], extra: int = 0) -> _T:
+    """Call until a connection holds, as long as the policy allows, after a first attempt that failed.
+
+    Args:
+        policy: how often, and how long.
+        failure: of the first attempt.
+        action: what to call.
+        extra: attempts that were made besides the first.
+    """
     began = time.monotonic()
     attempts = 1
     while attempts < policy.attempts and time.monotonic() - began <= policy.timeout:
@@ -171,7 +186,7 @@ def _try_again(policy: RetryPolicy, failure: Exception, action: Callable[[], _T]
         except _LOST as error:
             failure = error
     reason = "it did not answer in time" if isinstance(failure, BlockingIOError) else str(failure)
-    raise _GaveUpError(f"{reason} (attempts: {attempts})") from failure
+    raise _GaveUpError(f"{reason} (attempts: {attempts + extra})") from failure
 
 
 def _forget(idle: weakref.ref[deque[TensorConnection]]) -> None:

@@ -30,4 +30,6 @@ def _independent(value: Any) -> Any:
         return {name: _independent(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_independent(item) for item in value]
-    return value.copy() if isinstance(value, SettingsBase) else value
+    if isinstance(value, tuple):
+        return tuple(_independent(item) for item in value)
+    return value.copy() if isinstance(value, SettingsBase | set) else value
