@@ -221,6 +221,28 @@ def test_a_server_that_dies_has_failed_with_its_signal(exp: Experiment, database
     assert not database.is_active()
 
 
+def test_a_database_that_crashed_starts_again_and_serves(exp: Experiment, database: Orchestrator) -> None:
+    os.kill(_server_pid(database), signal.SIGKILL)
+    exp.wait(database, timeout=30.0)
+    exp.start(database)
+    model = exp.create_model("m", exp.create_run_settings("sh", ["-c", "echo $SSDB"]))
+    exp.start(model)
+    assert Path(model.path, "m.out").read_text().strip() == database.get_address()[0]
+
+
+def test_a_database_left_running_is_not_started_over(checkpoint: str, exp: Experiment) -> None:
+    directory = str(Path(checkpoint).parent.parent)
+    secret = Path(checkpoint).with_name("admin_password").read_text()
+    with Experiment("db", directory) as other, pytest.raises(SmartSimError, match=r"still runs at .*reconnect_orch"):
+        other.start(other.create_database(port=0))
+    assert Path(checkpoint).with_name("admin_password").read_text() == secret
+    exp.stop(exp.reconnect_orchestrator(checkpoint))
+
+
+def test_a_database_s_directory_is_its_owner_s_alone(database: Orchestrator) -> None:
+    assert Path(database.path).stat().st_mode & 0o777 == 0o700
+
+
 def test_two_databases_of_one_name_cannot_run_together(exp: Experiment, database: Orchestrator) -> None:
     with pytest.raises(SSDBIDConflictError, match="orchestrator has already been used"):
         exp.start(exp.create_database(port=0))

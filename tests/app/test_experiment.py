@@ -1,5 +1,6 @@
 """Experiments with the real adapters on this machine."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 from tabulate import tabulate_formats
 
 from smartsim import Experiment
+from smartsim.adapters.eventlog.jsonl import JsonlEventLog
+from smartsim.database import Orchestrator
+from smartsim.entity import Ensemble
 from smartsim.error import EntityExistsError, ParameterWriterError, ShellError, SmartSimError, SSUnsupportedError
 from smartsim.status import SmartSimStatus
 
@@ -351,6 +355,85 @@ def test_stop_ends_members_and_says_so(exp: Experiment, capsys: pytest.CaptureFi
     exp.stop(ensemble)
     assert exp.get_status(ensemble) == [CANCELLED] * 3
     assert "Stopping model e_0 with job name e_0-" in capsys.readouterr().out
+
+
+def test_overwriting_never_removes_what_lies_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    monkeypatch.chdir(outside)
+    directory = tmp_path / "study"
+    directory.mkdir()
+    exp = Experiment("study", str(directory))
+    settings = exp.create_run_settings("true")
+    for entity in (
+        Orchestrator(port=0),
+        exp.create_model("m", settings, path=str(outside)),
+        exp.create_model("n", settings, path=str(directory)),
+        exp.create_ensemble("e", run_settings=settings, replicas=1, path=str(outside)),
+    ):
+        with pytest.raises(SmartSimError, match="outside of the experiment"):
+            exp.generate(entity, overwrite=True)
+    assert (outside / "precious").exists()
+
+
+def test_a_file_that_was_attached_and_is_gone_costs_nothing(exp: Experiment, tmp_path: Path) -> None:
+    source = tmp_path / "data"
+    source.write_text("x")
+    model = exp.create_model("m", exp.create_run_settings("true"))
+    exp.generate(model)
+    Path(model.path, "result").write_text("precious")
+    model.attach_generator_files(to_copy=[str(source)])
+    source.unlink()
+    with pytest.raises(FileNotFoundError, match=r"data, which is attached to m, is not there any more"):
+        exp.generate(model, overwrite=True)
+    assert Path(model.path, "result").exists()
+
+
+def test_arguments_that_are_not_utf_8_arrive(exp: Experiment) -> None:
+    model = exp.create_model("m", exp.create_run_settings("printf", ["%s", "a\udcff"]))
+    exp.start(model)
+    assert Path(model.path, "m.out").read_bytes() == b"a\xff"
+    assert next(JsonlEventLog(f"{exp.exp_path}/.smartsim/events.jsonl").replay())["command"] == [
+        *model.run_settings.exe,
+        "%s",
+        "a\udcff",
+    ]
+
+
+def test_standard_output_may_be_any_object(exp: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tee:
+        def write(self, text: str) -> int:
+            return len(text)
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr(sys, "stdout", Tee())
+    model = exp.create_model("m", exp.create_run_settings("true"))
+    exp.start(model)
+    assert exp.get_status(model) == [COMPLETED]
+
+
+def test_leaving_while_another_thread_starts_leaves_nothing_running(tmp_path: Path) -> None:
+    for number in range(10):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        refused: list[SmartSimError] = []
+        with Experiment("study", str(directory)) as exp:
+            settings = exp.create_run_settings("sleep", "100")
+            ensemble = exp.create_ensemble("e", run_settings=settings, replicas=3)
+
+            def work(exp: Experiment, ensemble: Ensemble, refused: list[SmartSimError]) -> None:
+                try:
+                    exp.start(ensemble, block=False)
+                except SmartSimError as error:
+                    refused.append(error)
+
+            thread = threading.Thread(target=work, args=(exp, ensemble, refused))
+            thread.start()
+        thread.join(timeout=60.0)
+        expected = SmartSimStatus.STATUS_NEVER_STARTED if refused else CANCELLED
+        assert exp.get_status(ensemble) == [expected] * 3
 
 
 def test_members_added_by_hand_move_in_with_their_ensemble(exp: Experiment) -> None:

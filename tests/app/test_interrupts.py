@@ -74,6 +74,58 @@ def test_ctrl_c_between_calls_stops_everything_even_the_stubborn(tmp_path: Path)
     assert time.monotonic() - begin >= 4.0  # the stubborn one had its grace
 
 
+def test_ctrl_c_in_the_middle_of_a_launch_leaves_nothing_running(tmp_path: Path) -> None:
+    code = """
+ensemble = exp.create_ensemble("e", run_settings=exp.create_run_settings("sleep", "100"), replicas=300)
+print("launching", flush=True)
+try:
+    exp.start(ensemble, block=True)
+except KeyboardInterrupt:
+    print({status.value for status in exp.get_status(ensemble)})
+"""
+    for delay in (0.0, 0.02, 0.1):
+        directory = tmp_path / str(delay)
+        directory.mkdir()
+        driver = Driver(directory, code)
+        assert driver.process.stdout is not None
+        assert driver.process.stdout.readline() == "launching\n"
+        threading.Event().wait(delay)
+        assert driver.interrupt().splitlines()[-1] in ("{'Cancelled'}", "{'NeverStarted'}")
+
+
+def test_a_driver_in_the_background_is_not_meant(tmp_path: Path) -> None:
+    code = """
+exp.start(model, block=False)
+exp.wait(model, timeout=2.0)
+"""
+    driver = Driver(tmp_path, "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + code)
+    pid = driver.pid_of("m")
+    assert "TimeoutError" in driver.interrupt()
+    assert runs(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_forked_process_is_told_to_make_its_own_experiment(tmp_path: Path) -> None:
+    code = """
+import os
+exp.start(model, block=False)
+pid = os.fork()
+if pid == 0:
+    try:
+        exp.start(stubborn)
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+exp.stop(model)
+print("stopped", exp.get_status(model))
+"""
+    driver = Driver(tmp_path, code)
+    output = driver.process.communicate(timeout=DEADLINE)[0]
+    assert "make an Experiment of its own in a forked process" in output
+    assert "stopped [<SmartSimStatus.STATUS_CANCELLED" in output
+
+
 def test_a_driver_that_catches_it_finds_everything_stopped(tmp_path: Path) -> None:
     code = """
 try:

@@ -140,6 +140,19 @@ def test_a_step_that_is_asked_to_end_ends_by_sigterm(world: World) -> None:
     assert world.ended("a").returncode == -15
 
 
+def test_a_step_can_be_stopped_as_soon_as_its_start_is_told(world: World) -> None:
+    manager = world.manager()
+
+    def report(name: str, event: JobEvent) -> None:
+        world.report(name, event)
+        if isinstance(event, Started):
+            manager.stop([name], grace=DEADLINE)
+            threading.Event().wait(0.05)  # a manager that does not know the step yet has the time to show it
+
+    manager.submit([world.step("a", "runs")], report)
+    assert world.ended("a").returncode == -15
+
+
 def test_a_step_that_does_not_listen_is_killed(world: World) -> None:
     manager = world.manager()
     manager.submit([world.step("a", "is stubborn")], world.report)

@@ -16,7 +16,7 @@ from smartsim.app.orchestrator import Orchestrator, RunningShard, Service
 from smartsim.app.reports import tail
 from smartsim.domain.addresses import Address
 from smartsim.domain.database import ShardPlan, choose_interfaces
-from smartsim.domain.errors import SmartSimError
+from smartsim.domain.errors import SmartSimError, SSInternalError
 from smartsim.domain.steps import Step
 from smartsim.ports.database_server import Credentials, DatabaseServer, ServerFacts
 from smartsim.ports.file_system import FileSystem
@@ -32,6 +32,7 @@ _SAVE_TIMEOUT = 60.0  # seconds that a shard which answers may take to save its 
 _SECRET_FILE = "admin_password"  # noqa: S105 - the name of the file
 _ADMINISTRATOR = "admin"
 _CHECKPOINT_VERSION = 1
+_DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError)  # what reading a damaged checkpoint raises
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,12 @@ class Databases:
         for (address, port), count in places.items():
             if count > 1:
                 raise SmartSimError(f"Port {port} of {address} is asked for {count} times: give each database its own")
+        for database in databases:
+            self._refuse_left_running(database)
         starts: list[ShardStart] = []
         for database, plans in placed:
             credentials = Credentials(_ADMINISTRATOR, secrets.token_urlsafe(24))
-            self._files.make_directory(database.path)
+            self._files.make_directory(database.path, 0o700)
             secret = posixpath.join(database.path, _SECRET_FILE)
             self._files.write(secret, f"{credentials.password}\n".encode(), 0o600)
             for plan in plans:
@@ -110,6 +113,29 @@ class Databases:
                     self._files.write(path, content, 0o600)
                 starts.append(ShardStart(database, plan, credentials, command.argv))
         return starts
+
+    def _refuse_left_running(self, database: Orchestrator) -> None:
+        """See that no server of an earlier driver works in the directory: its password would be overwritten."""
+        try:
+            found: dict[str, Any] = json.loads(self._files.read(database.checkpoint_file))
+            credentials = self._credentials(database)
+            for shard in found["shards"]:
+                address = Address.tcp(shard["bind"][0], shard["port"])
+                facts = self._server.probe(address, credentials, _PROBE_TIMEOUT)
+                if facts is not None and facts.run_id == shard["server_run_id"]:
+                    break
+            else:
+                return
+        except (OSError, *_DAMAGED, SSInternalError):
+            return  # no checkpoint, or one of a database that is no more
+        raise SmartSimError(
+            f"{shard['name']} of an earlier driver still runs at {address} in {database.path}: take it over with "
+            f"reconnect_orchestrator({database.checkpoint_file!r}), or choose another path"
+        )
+
+    def _credentials(self, database: Orchestrator) -> Credentials:
+        secret = self._files.read(posixpath.join(database.path, _SECRET_FILE))
+        return Credentials(_ADMINISTRATOR, secret.decode().strip())
 
     def _place(self, database: Orchestrator) -> tuple[ShardPlan, ...]:
         available = self._network.interfaces()
@@ -146,7 +172,8 @@ class Databases:
             credentials = next(start.credentials for start in starts if start.database is database)
             database.bind(Service(self._server, credentials, own))
             database.port = own[0].plan.port
-            self._started.append(database)
+            if database not in self._started:
+                self._started.append(database)
             self._write_checkpoint(database, own)
 
     def _await_answer(self, start: ShardStart, job: Job, deadline: float) -> ServerFacts:
@@ -258,10 +285,9 @@ class Databases:
                 db_nodes=len(found["shards"]),
                 db_identifier=found["db_identifier"],
             )
-            secret = posixpath.join(database.path, _SECRET_FILE)
-            credentials = Credentials(_ADMINISTRATOR, self._files.read(secret).decode().strip())
+            credentials = self._credentials(database)
             shards = tuple(self._reattach(database, shard, credentials) for shard in found["shards"])
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError) as error:
+        except (OSError, *_DAMAGED) as error:
             raise SmartSimError(
                 f"The SmartSim database checkpoint {checkpoint} is incomplete or corrupted: {error!r}. "
                 "Start a new database, or give the path of another checkpoint"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -82,6 +83,7 @@ class Experiment(EntityFactory):
         super().__init__(path, launcher, adapters)
         self.name = name
         self._closed = False
+        self._launching = threading.Lock()
         self._telemetry = TelemetryConfiguration(_flag("SMARTSIM_FLAG_TELEMETRY"))
         self._logs = ExperimentLogs(self.exp_path)
         self._jobs = Jobs(
@@ -111,10 +113,11 @@ class Experiment(EntityFactory):
     ) -> None:
         """Stop everything that runs."""
         with self._logged():
+            self._closed = True
             try:
-                self._stop_all()
+                with self._launching:  # a start in another thread is to end first
+                    self._stop_all()
             finally:
-                self._closed = True
                 self._jobs.close()
         self._logs.close()
 
@@ -183,8 +186,6 @@ class Experiment(EntityFactory):
         """
         with self._logged():
             manifest = self._manifest(args)
-            if self._closed:
-                raise SmartSimError(f"The experiment {self.name!r} is closed: its `with` block has ended. Make another")
             if summary:
                 runs = bool(self._databases.running())
                 text = launch_summary(self.name, self.exp_path, self._launcher, manifest, database_runs=runs)
@@ -202,7 +203,12 @@ class Experiment(EntityFactory):
             )
             self._keep_logs()
             with self._interruptible():
-                started = run_whole(lambda: launch.run(manifest))
+                with self._launching:
+                    if self._closed:
+                        raise SmartSimError(
+                            f"The experiment {self.name!r} is closed: its `with` block has ended. Make another"
+                        )
+                    started = run_whole(lambda: launch.run(manifest))
                 if block:
                     wait_with_progress(self._jobs, started, adapters.clock)
 
@@ -238,12 +244,11 @@ class Experiment(EntityFactory):
             ValueError: one was not launched in this experiment.
         """
         with self._logged(), self._interruptible():
-            if args:
-                ended = self._jobs.wait_ended([job for entity in args for job in self._jobs_of(entity)], timeout)
-            else:
-                ended = self._jobs.wait_idle(timeout)
+            jobs = [job for entity in args for job in self._jobs_of(entity)]
+            ended = self._jobs.wait_ended(jobs, timeout) if args else self._jobs.wait_idle(timeout)
             if not ended:
-                running = ", ".join(str(job) for job in self._jobs.active() if not job.is_database)
+                waited_for = jobs if args else [job for job in self._jobs.active() if not job.is_database]
+                running = ", ".join(str(job) for job in waited_for if not job.state.is_final)
                 raise TimeoutError(f"Not ended after {timeout} s: {running}")
             return self.get_status(*args)
 
@@ -281,9 +286,11 @@ class Experiment(EntityFactory):
             raise SmartSimError(f"Did not end, although killed: {left}")
 
     def _stop_all(self) -> None:
-        self._stop_jobs([job for job in self._jobs.active() if not job.is_database], GRACE)
-        for database in self._databases.running():
-            self._databases.stop(database, GRACE)
+        try:
+            self._stop_jobs([job for job in self._jobs.active() if not job.is_database], GRACE)
+        finally:
+            for database in self._databases.running():
+                self._databases.stop(database, GRACE)
 
     def reconnect_orchestrator(self, checkpoint: str) -> Orchestrator:
         """Take over a database that an earlier driver started and left running.

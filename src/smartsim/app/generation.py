@@ -67,7 +67,9 @@ class Generation:
             SmartSimError: the file system refuses; what was made is removed again.
         """
         everyone = [*models, *(member for ensemble in ensembles for member in ensemble.models)]
-        if not self.overwrite:
+        if self.overwrite:
+            self._refuse_outside([*everyone, *ensembles, *databases])
+        else:
             self._refuse_existing(everyone)
         for model in everyone:
             self._read_sources(model)
@@ -101,6 +103,16 @@ class Generation:
                     "remove it, or generate with overwrite=True to have it replaced"
                 )
 
+    def _refuse_outside(self, entities: Sequence[Model | Ensemble | Orchestrator]) -> None:
+        """Only what lies within the experiment is the experiment's to remove."""
+        for entity in entities:
+            path = posixpath.normpath(entity.path)
+            if not path.startswith(self.exp_path + "/") and self.files.inspect(path) is not None:
+                raise SmartSimError(
+                    f"The directory {path} of {entity.name} exists, and lies outside of the experiment "
+                    f"{self.exp_path}, so overwrite=True does not remove it: remove it yourself, or choose another path"
+                )
+
     def _make_experiment(self) -> None:
         entry = self.files.inspect(self.exp_path)
         if entry is not None and entry.kind is not Kind.DIRECTORY:
@@ -112,16 +124,17 @@ class Generation:
             self.files.make_directory(self.exp_path)
             self._made.append(self.exp_path)
 
-    def _make(self, path: str) -> None:
+    def _make(self, path: str, mode: int = 0o777) -> None:
         if self.overwrite:
             self.files.remove(path)
         elif self.files.inspect(path) is not None:
             return
-        self.files.make_directory(path)
+        self.files.make_directory(path, mode)
         self._made.append(path)
 
     def _make_database(self, database: Orchestrator) -> None:
-        self._make(database.path)
+        # What it saves is for its owner alone, as is its password.
+        self._make(database.path, 0o700)
         database.remove_stale_files()
 
     def _make_model(self, model: Model) -> None:
@@ -152,9 +165,12 @@ class Generation:
         return posixpath.join(directory, posixpath.basename(source))
 
     def _read_sources(self, model: Model) -> None:
-        """Read every file that a model wants configured."""
+        """Read every file that a model wants configured, and see that the others are there."""
         if model.files is None:
             return
+        for source in (*model.files.copy, *model.files.symlink):
+            if self.files.inspect(source) is None:
+                raise FileNotFoundError(f"{source}, which is attached to {model.name}, is not there any more")
         names = frozenset(model.params)
         for source in model.files.configure:
             for path, _ in self._expand(source):

@@ -41,10 +41,14 @@ class InterruptHandler:
         interpreter does not exit before they are through.
         """
         listeners = [listener for known in reversed(self._listeners) if (listener := known()) is not None]
-        if listeners:
-            threading.Thread(target=_call_all, args=(listeners,), name="smartsim-interrupt").start()
+        thread = threading.Thread(target=_call_all, args=(listeners,), name="smartsim-interrupt")
+        thread.start()
         if callable(self._previous):
             self._previous(number, frame)
+        elif self._previous == signal.SIG_DFL:
+            thread.join()
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
 
 def _call_all(listeners: list[Callable[[], None]]) -> None:
@@ -57,6 +61,8 @@ def on_interrupt(listener: Callable[[], None]) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     handler = signal.getsignal(signal.SIGINT)
+    if handler == signal.SIG_IGN:
+        return  # as for a driver in the background of a shell script: the Ctrl-C is meant for others
     if not isinstance(handler, InterruptHandler):
         handler = InterruptHandler(handler)
         signal.signal(signal.SIGINT, handler)
@@ -80,13 +86,17 @@ def run_whole(function: Callable[[], Result]) -> Result:
             future.set_result(context.run(function))
         except BaseException as error:  # noqa: BLE001 - raised where the function was called
             future.set_exception(error)
+        finally:
+            ended.release()
 
-    thread = threading.Thread(target=run, name="smartsim-launch")
-    thread.start()
+    # Not `Thread.join`: one that a signal handler interrupts takes the thread for ended (Python 3.11).
+    ended = threading.Lock()
+    ended.acquire()
+    threading.Thread(target=run, name="smartsim-launch").start()
     raised: BaseException | None = None
-    while thread.is_alive():
+    while not future.done():
         try:
-            thread.join()
+            ended.acquire()
         except BaseException as error:  # noqa: BLE001 - raised below
             raised = error
     if raised is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smartsim.app.logs import get_logger
-from smartsim.domain.errors import IllegalTransitionError, SSUnsupportedError, TelemetryError
+from smartsim.domain.errors import IllegalTransitionError, SSUnsupportedError
 from smartsim.domain.lifecycle import Announce, JobState, Note, SendStop, StopRequested, advance
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Jobs:
         """
         self._register(jobs)
         try:
+            self.record([_submission(job) for job in jobs])
             self._manager.submit([job.step for job in jobs], self._report)
         finally:
             self._forget([job for job in jobs if job.state.native_id is None and not job.state.is_final])
@@ -106,6 +107,7 @@ class Jobs:
     def attach(self, job: Job, handle: dict[str, object]) -> bool:
         """Follow a job that an earlier driver started; False when it does not run any more."""
         self._register([job])
+        self.record([_submission(job)])
         if self._manager.attach(job.step, handle, self._report):
             return True
         self._forget([job])
@@ -197,7 +199,7 @@ class Jobs:
             return
         try:
             self._log.append(records)
-        except TelemetryError as error:
+        except Exception as error:  # noqa: BLE001 - an event log of a platform may raise anything; jobs matter more
             if not self._log_failed:
                 self._log_failed = True
                 get_logger(__name__).warning(f"{error}. Jobs go on, but what happens to them is not recorded")
@@ -208,7 +210,6 @@ class Jobs:
 
     def _register(self, jobs: Sequence[Job]) -> None:
         at = self._clock.now()
-        records: list[Record] = []
         with self._changed:
             for job in jobs:
                 self.refuse_taken(job.entity, job.owner)
@@ -217,19 +218,6 @@ class Jobs:
                 self._by_step[job.step.name] = job
                 self._latest[job.entity] = job
                 self._active_applications += not job.is_database
-                records.append(
-                    {
-                        "event": "submitted",
-                        "at": at,
-                        "entity": job.entity,
-                        "type": job.entity_type,
-                        "run": job.run,
-                        "step": job.step.name,
-                        "command": job.step.command,
-                        "directory": job.step.working_directory,
-                    }
-                )
-        self.record(records)
 
     def _report(self, step: str, event: JobEvent) -> None:
         with self._changed:
@@ -274,6 +262,19 @@ class Jobs:
             for job in reversed(self._finished):
                 self._latest.setdefault(job.entity, job)
             self._changed.notify_all()
+
+
+def _submission(job: Job) -> Record:
+    return {
+        "event": "submitted",
+        "at": job.state.submitted_at,
+        "entity": job.entity,
+        "type": job.entity_type,
+        "run": job.run,
+        "step": job.step.name,
+        "command": job.step.command,
+        "directory": job.step.working_directory,
+    }
 
 
 def _record(job: Job, event: str, at: float) -> Record:

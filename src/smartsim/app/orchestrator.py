@@ -311,8 +311,9 @@ class Orchestrator(Database):
         raise SmartSimError(f"Not running as batch, cannot set batch_arg ({arg}={value})")
 
     def reset_hosts(self) -> None:
-        """Forget where the shards run; the next start finds out anew."""
-        self.bind(None)
+        """Forget where the shards ran; those of a running database are known, and stay so."""
+        if self.service is not None and not self.is_active():
+            self.bind(None)
 
     def remove_stale_files(self) -> None:
         """Remove the files that an earlier run of the shards left: outputs and configurations, never data."""

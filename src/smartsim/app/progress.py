@@ -23,7 +23,7 @@ def wait_with_progress(jobs: Jobs, started: Sequence[Job], clock: Clock) -> None
         started: the jobs that the line counts.
         clock: for the time that passes.
     """
-    if not (started and sys.stdout.isatty()):
+    if not (started and _is_terminal(sys.stdout)):
         jobs.wait_idle()
         return
     from rich.console import Console
@@ -34,6 +34,12 @@ def wait_with_progress(jobs: Jobs, started: Sequence[Job], clock: Clock) -> None
     with Status(line(0.0), console=Console(file=sys.stdout)) as status:
         while not jobs.wait_idle(_REFRESH):
             status.update(line(clock.monotonic() - begin))
+
+
+def _is_terminal(stream: object) -> bool:
+    """Return whether a person reads a stream; scripts put all kinds of objects in the place of standard output."""
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty is not None and isatty())
 
 
 def _line(jobs: Jobs, started: Sequence[Job]) -> Callable[[float], str]:

@@ -32,7 +32,10 @@ class JsonlEventLog:
         """
         if not records:
             return
-        lines = b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
+        # What is not UTF-8, such as a file name of another encoding, is written as JSON escapes it.
+        lines = b"".join(
+            json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n" for record in records
+        )
         try:
             self._write(lines)
         except OSError as error:

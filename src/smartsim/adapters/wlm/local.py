@@ -61,7 +61,8 @@ class LocalWorkloadManager:
     """Runs steps on this machine.
 
     Standard input of a step is empty, its output goes to its files, and its environment is the driver's with the step's
-    own variables laid over it. What a step leaves running when it ends is ended, too, as a scheduler does.
+    own variables laid over it. What a step leaves running in its process group when it ends is ended, too, as a
+    scheduler does.
     """
 
     def __init__(self) -> None:
@@ -76,6 +77,7 @@ class LocalWorkloadManager:
         self._thread: threading.Thread | None = None
         self._submissions = 0  # calls that may start more
         self._closing = False
+        self._owner = os.getpid()
         self._release = weakref.finalize(self, _close_descriptors, self._epoll, self._wake)
 
     def submit(self, steps: Sequence[Step], report: Report) -> None:
@@ -93,14 +95,13 @@ class LocalWorkloadManager:
                 except (OSError, ValueError) as error:
                     report(step.name, Refused(time.time(), refusal(step, environment, error)))
                     return
-                report(step.name, Started(time.time(), str(pid)))
                 self._watch(_Running(step, pid, exit_descriptor(pid), report, is_child=True))
 
     def stop(self, names: Collection[str], grace: float) -> None:
         """Have steps end: SIGTERM to all their processes, SIGKILL after the grace period."""
         # Safe in a signal handler: neither the queue nor the descriptor needs a lock that its caller may hold.
         self._requests.put((frozenset(names), grace))
-        if self._release.alive:
+        if self._release.alive and os.getpid() == self._owner:
             os.eventfd_write(self._wake, 1)
 
     def attach(self, step: Step, handle: Mapping[str, object], report: Report) -> bool:
@@ -116,7 +117,6 @@ class LocalWorkloadManager:
         if proc.identity(pid) != handle.get("identity"):
             os.close(descriptor)
             return False
-        report(step.name, Started(time.time(), str(pid)))
         with self._watching():
             self._watch(_Running(step, pid, descriptor, report, is_child=False))
         return True
@@ -141,6 +141,11 @@ class LocalWorkloadManager:
     @contextmanager
     def _watching(self) -> Iterator[None]:
         """Keep the watching thread alive, although no step may be running at times."""
+        if os.getpid() != self._owner:
+            raise LauncherError(
+                f"This launcher belongs to process {self._owner}, of which process {os.getpid()} is a fork: make an "
+                "Experiment of its own in a forked process"
+            )
         with self._lock:
             self._submissions += 1
             if self._thread is None:
@@ -151,13 +156,15 @@ class LocalWorkloadManager:
         finally:
             with self._lock:
                 self._submissions -= 1
-            os.eventfd_write(self._wake, 1)
+                os.eventfd_write(self._wake, 1)
 
     def _watch(self, running: _Running) -> None:
         with self._lock:
             self._running[running.step.name] = running
             self._by_descriptor[running.descriptor] = running
-            self._epoll.register(running.descriptor, select.EPOLLIN)
+        # Known first, so that a stop finds it; watched last, so that its end is told after its start.
+        running.report(running.step.name, Started(time.time(), str(running.pid)))
+        self._epoll.register(running.descriptor, select.EPOLLIN)
 
     def _run(self) -> None:
         while True:
