@@ -12,8 +12,10 @@ import pytest
 
 DEADLINE = 60.0
 
+# A shell has what it starts in the background ignore SIGINT, and the suite may be run so.
 PREAMBLE = """
-import sys, threading
+import signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from smartsim import Experiment
 exp = Experiment("study", sys.argv[1])
 model = exp.create_model("m", exp.create_run_settings("sh", ["-c", "echo $$ > pid; exec sleep 100"]))
