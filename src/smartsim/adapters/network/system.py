@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Mapping
+
+_FIRST_PORT = 10_000  # below it are those that services have by agreement
+_TRIES = 100
 
 
 class SystemNetwork:
@@ -37,8 +41,24 @@ class SystemNetwork:
         return True
 
     def free_port(self, address: str) -> int:
-        """Return a TCP port on which nothing listens at the moment."""
+        """Return a TCP port on which nothing listens at the moment.
+
+        It is drawn from below those that the kernel gives to outgoing connections (`ip(7)`), one of which would else take
+        it before a server does.
+        """
+        for _ in range(_TRIES):
+            port = _FIRST_PORT + secrets.randbelow(_first_ephemeral_port() - _FIRST_PORT)
+            if self.port_is_free(address, port):
+                return port
         with socket.socket() as probe:
             probe.bind((address, 0))
-            port: int = probe.getsockname()[1]
-        return port
+            given: int = probe.getsockname()[1]
+        return given
+
+
+def _first_ephemeral_port() -> int:
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as stream:
+            return max(int(stream.read().split()[0]), _FIRST_PORT + 1)
+    except OSError:
+        return 32768  # Linux's own
