@@ -43,8 +43,8 @@ class SystemNetwork:
     def free_port(self, address: str) -> int:
         """Return a TCP port on which nothing listens at the moment.
 
-        It is drawn from below those that the kernel gives to outgoing connections (`ip(7)`), one of which would else take
-        it before a server does.
+        It is drawn from below those that the kernel gives to outgoing connections (`ip(7)`), one of which would else
+        take it before a server does.
         """
         for _ in range(_TRIES):
             port = _FIRST_PORT + secrets.randbelow(_first_ephemeral_port() - _FIRST_PORT)
