@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Experiment", "__version__"]
 
 # Scripts reach these as attributes of the package, without importing them by name.
-_SUBPACKAGES = {"client", "database", "entity", "error", "log", "servertype", "settings", "status", "wlm"}
+_SUBPACKAGES = {"client", "database", "entity", "error", "log", "ml", "servertype", "settings", "status", "wlm"}
 
 
 def __getattr__(name: str) -> Any:

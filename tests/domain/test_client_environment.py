@@ -31,6 +31,7 @@ def test_every_address_of_every_database_arrives_in_order(
         assert parse_addresses(environment.pop(f"SSDB{suffix}")) == database.addresses
         kind = "Clustered" if len(database.addresses) > 1 else "Standalone"
         assert environment.pop(f"SR_DB_TYPE{suffix}") == kind
+        assert environment.pop(f"SR_SOCKET_TIMEOUT{suffix}") == "60000"
     assert environment.pop("SSKEYOUT", None) == (name if prefixing else None)
     assert environment.pop("SSKEYIN", "").split(",") == (incoming or [""])
     assert environment == {}
@@ -41,8 +42,10 @@ def test_two_databases_and_two_sources() -> None:
     assert client_environment("envm", databases, key_prefixing=True, incoming=["src", "src2"]) == {
         "SSDB": "127.0.0.1:7902",
         "SR_DB_TYPE": "Standalone",
+        "SR_SOCKET_TIMEOUT": "60000",
         "SSDB_dbA": "127.0.0.1:7901",
         "SR_DB_TYPE_dbA": "Standalone",
+        "SR_SOCKET_TIMEOUT_dbA": "60000",
         "SSKEYIN": "src,src2",
         "SSKEYOUT": "envm",
     }
@@ -57,6 +60,7 @@ def test_shards_on_one_host_are_all_listed() -> None:
     assert client_environment("m", [cluster], key_prefixing=False, incoming=[]) == {
         "SSDB": "127.0.0.1:6379,127.0.0.1:6380,127.0.0.1:6381",
         "SR_DB_TYPE": "Clustered",
+        "SR_SOCKET_TIMEOUT": "60000",
     }
 
 
@@ -71,7 +75,15 @@ def test_an_unnamed_colocated_database_has_no_suffix() -> None:
     assert client_environment("m", [colocated], key_prefixing=False, incoming=[]) == {
         "SSDB": "unix:///tmp/db.socket",
         "SR_DB_TYPE": "Standalone",
+        "SR_SOCKET_TIMEOUT": "60000",
     }
+
+
+def test_a_timeout_that_the_user_has_set_stays() -> None:
+    database = Endpoint("db", tcp(1))
+    inherited = ["SR_SOCKET_TIMEOUT_db"]
+    environment = client_environment("m", [database], key_prefixing=False, incoming=[], inherited=inherited)
+    assert "SR_SOCKET_TIMEOUT_db" not in environment
 
 
 @pytest.mark.parametrize(

@@ -180,13 +180,14 @@ class Databases:
         while True:
             facts = self._server.probe(start.address, start.credentials, _PROBE_TIMEOUT)
             # The process is looked at after the answer: what answered was this one, not one that took its port before.
-            ended = self._jobs.wait_ended([job], 0.0 if facts is not None else _PROBE_INTERVAL)
+            ready = facts is not None and facts.has_workers
+            ended = self._jobs.wait_ended([job], 0.0 if ready else _PROBE_INTERVAL)
             if ended:
                 raise SmartSimError(
                     f"Orchestrator failed during startup See {start.database.path} for details: {start.plan.name} "
                     f"ended with {job.state.reason or 'no error'}\n{self._tail(job.step)}"
                 )
-            if facts is not None:
+            if facts is not None and ready:
                 return facts
             if self._clock.monotonic() > deadline:
                 raise SmartSimError(

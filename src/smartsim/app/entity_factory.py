@@ -210,7 +210,8 @@ class EntityFactory:
             queue: or partition.
             single_cmd: whether all shards are started with one command.
             db_identifier: tells it from other databases of the experiment.
-            **kwargs: `threads_per_queue`, `inter_op_threads`, `intra_op_threads`.
+            **kwargs: of the workers that run models: `threads_per_queue` (runs at once on each device),
+                `inter_op_threads` and `intra_op_threads` (of the framework), both also as `..._parallelism`.
 
         Raises:
             SmartSimError, TypeError, ValueError: what was asked for cannot be.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import posixpath
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -187,6 +188,7 @@ class Launch:
             endpoints,
             key_prefixing=model.query_key_prefixing(),
             incoming=[entity.name for entity in model.incoming_entities],
+            inherited=os.environ.keys(),
         )
         environment.update({name: "" if value is None else value for name, value in settings.env_vars.items()})
         stdout, stderr = self._prepare_outputs(model.name, place, model.path)

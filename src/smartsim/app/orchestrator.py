@@ -13,6 +13,7 @@ from smartsim.domain.client_environment import DEFAULT_IDENTIFIER, Endpoint
 from smartsim.domain.database import DEFAULT_PORT, Database, ShardPlan
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
 from smartsim.domain.names import shard_name
+from smartsim.domain.workers import worker_options
 
 if TYPE_CHECKING:
     from smartsim.domain.addresses import Address
@@ -103,10 +104,11 @@ class Orchestrator(Database):
         db_nodes: number of shards.
         batch: whether to start it as a batch job; not with the local launcher.
         hosts: ignored by the local launcher, as are `account`, `time`, `alloc` and `single_cmd`.
-        threads_per_queue: threads that serve each device; None leaves it to the server. So the next two.
-        inter_op_threads: parallel operations of a model.
+        threads_per_queue: how many models run at once on each device; None for one.
+        inter_op_threads: operations of a model at once; None leaves it to the framework. So the next.
         intra_op_threads: threads of one operation.
         db_identifier: tells it from other databases of the experiment.
+        **kwargs: `inter_op_parallelism` and `intra_op_parallelism`, other names of the same.
 
     Raises:
         SmartSimError: what was asked for cannot be had with this launcher.
@@ -136,8 +138,10 @@ class Orchestrator(Database):
         files: FileSystem | None = None,
         **kwargs: Any,
     ) -> None:
-        del hosts, account, time, alloc, single_cmd, kwargs  # the local launcher has no use for them
-        super().__init__(db_identifier, os.path.abspath(path or os.getcwd()), port, interface, db_nodes)
+        del hosts, account, time, alloc, single_cmd  # the local launcher has no use for them
+        threads = {"inter_op_threads": inter_op_threads, "intra_op_threads": intra_op_threads}
+        workers = worker_options({**kwargs, **threads, "threads_per_queue": threads_per_queue})
+        super().__init__(db_identifier, os.path.abspath(path or os.getcwd()), port, interface, db_nodes, workers)
         if launcher != "local":
             raise SSUnsupportedError(
                 f"Databases on launcher {launcher!r} are not supported in this version; use 'local'"
@@ -150,9 +154,9 @@ class Orchestrator(Database):
             )
         self.launcher = launcher
         self.run_command = ""
-        self.queue_threads = threads_per_queue
-        self.inter_threads = inter_op_threads
-        self.intra_threads = intra_op_threads
+        self.queue_threads = workers.threads_per_queue
+        self.inter_threads = workers.inter_op_parallelism
+        self.intra_threads = workers.intra_op_parallelism
         self.exp_path: str | None = None  # of the experiment that made it
         self.service: Service | None = None
         self._launched = False
@@ -318,7 +322,7 @@ class Orchestrator(Database):
     def remove_stale_files(self) -> None:
         """Remove the files that an earlier run of the shards left: outputs and configurations, never data."""
         for node in self.entities:
-            for ending in (".out", ".err", ".conf"):
+            for ending in (".out", ".err", ".conf", ".json"):
                 self._need_files().remove(posixpath.join(self.path, node.name + ending))
 
     def _need_files(self) -> FileSystem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from smartsim.domain.addresses import Address, format_addresses
@@ -13,6 +13,10 @@ CLUSTERED = "Clustered"
 
 STANDALONE = "Standalone"
 """Value of `SR_DB_TYPE` for a database of one shard."""
+
+SOCKET_TIMEOUT = 60_000
+"""Value of `SR_SOCKET_TIMEOUT`, in milliseconds, for applications that are given none. The clients of old wait 250 ms
+for an answer, and then send the same command again: too soon for many a model."""
 
 DEFAULT_IDENTIFIER = "orchestrator"
 """The identifier whose variables have no suffix."""
@@ -41,12 +45,18 @@ class Endpoint:
 
 
 def client_environment(
-    name: str, endpoints: Sequence[Endpoint], *, key_prefixing: bool, incoming: Sequence[str]
+    name: str,
+    endpoints: Sequence[Endpoint],
+    *,
+    key_prefixing: bool,
+    incoming: Sequence[str],
+    inherited: Collection[str] = (),
 ) -> dict[str, str]:
     """Return the variables that the client library reads inside an application.
 
     ``SSDB`` lists the addresses of a database and ``SR_DB_TYPE`` says what it is; both end in ``_<identifier>``,
-    except those of the database called "orchestrator" or nothing at all. ``SSKEYIN`` lists whose keys may be read,
+    except those of the database called "orchestrator" or nothing at all; and so does ``SR_SOCKET_TIMEOUT``, how long
+    a client waits for an answer, unless the user has said so already. ``SSKEYIN`` lists whose keys may be read,
     ``SSKEYOUT`` is the prefix of the keys written.
 
     Args:
@@ -54,6 +64,7 @@ def client_environment(
         endpoints: the databases it can reach, with all their addresses.
         key_prefixing: whether what it writes is prefixed with its name.
         incoming: names of the entities whose data it reads.
+        inherited: names of the variables that it has anyway.
 
     Raises:
         SSDBIDConflictError: when two databases would have the same variables.
@@ -62,7 +73,7 @@ def client_environment(
     Example:
         >>> db = Endpoint("orchestrator", (Address.tcp("127.0.0.1", 6379),))
         >>> client_environment("m", [db], key_prefixing=True, incoming=[])
-        {'SSDB': '127.0.0.1:6379', 'SR_DB_TYPE': 'Standalone', 'SSKEYOUT': 'm'}
+        {'SSDB': '127.0.0.1:6379', 'SR_DB_TYPE': 'Standalone', 'SR_SOCKET_TIMEOUT': '60000', 'SSKEYOUT': 'm'}
     """
     environment: dict[str, str] = {}
     for endpoint in endpoints:
@@ -74,6 +85,8 @@ def client_environment(
             )
         environment[f"SSDB{suffix}"] = format_addresses(endpoint.addresses)
         environment[f"SR_DB_TYPE{suffix}"] = CLUSTERED if len(endpoint.addresses) > 1 else STANDALONE
+        if f"SR_SOCKET_TIMEOUT{suffix}" not in inherited:
+            environment[f"SR_SOCKET_TIMEOUT{suffix}"] = str(SOCKET_TIMEOUT)
     if incoming:
         environment["SSKEYIN"] = _listed(incoming)
     if key_prefixing:

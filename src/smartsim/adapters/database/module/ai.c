@@ -3,9 +3,20 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "call.h"
+#include "config.h"
+#include "dag.h"
+#include "info.h"
+#include "program_commands.h"
+#include "program_key.h"
+#include "run_commands.h"
 #include "server.h"
+#include "shared.h"
+#include "store_commands.h"
 #include "tensor_commands.h"
 #include "tensor_key.h"
+#include "worker.h"
+#include "worker_commands.h"
 
 enum { MODULE_VERSION = 1 };
 
@@ -14,10 +25,32 @@ static const struct {
     CommandFunction run;
     const char *flags;
     const char *acl_categories;
-    int first_key, last_key, key_step;
+    int key; /* the position of its one key; 0 if there is none, or the command itself says where its keys are */
 } commands[] = {
-    {"AI.TENSORSET", tensor_set, "write deny-oom", "write", 1, 1, 1},
-    {"AI.TENSORGET", tensor_get, "readonly", "read", 1, 1, 1},
+    {"AI.TENSORSET", tensor_set, "write deny-oom", "write", 1},
+    {"AI.TENSORGET", tensor_get, "readonly", "read", 1},
+    {"AI.MODELSTORE", model_store, "write deny-oom", "write", 1},
+    {"AI.MODELSET", model_set, "write deny-oom", "write", 1},
+    {"AI.MODELGET", model_get, "readonly", "read", 1},
+    {"AI.MODELDEL", model_delete, "write", "write", 1},
+    {"AI._MODELSCAN", model_scan, "readonly", "read", 0},
+    {"AI.SCRIPTSTORE", script_store, "write deny-oom", "write", 1},
+    {"AI.SCRIPTSET", script_set, "write deny-oom", "write", 1},
+    {"AI.SCRIPTGET", script_get, "readonly", "read", 1},
+    {"AI.SCRIPTDEL", script_delete, "write", "write", 1},
+    {"AI._SCRIPTSCAN", script_scan, "readonly", "read", 0},
+    {"AI.MODELEXECUTE", run_model_execute, "write deny-oom getkeys-api", "write", 0},
+    {"AI.MODELRUN", run_model_run, "write deny-oom getkeys-api", "write", 0},
+    {"AI.SCRIPTEXECUTE", run_script_execute, "write deny-oom getkeys-api", "write", 0},
+    {"AI.SCRIPTRUN", run_script_run, "write deny-oom getkeys-api", "write", 0},
+    {"AI.DAGEXECUTE", dag_execute, "write deny-oom getkeys-api", "write", 0},
+    {"AI.DAGEXECUTE_RO", dag_execute_ro, "readonly getkeys-api", "read", 0},
+    {"AI.DAGRUN", dag_run, "write deny-oom getkeys-api", "write", 0},
+    {"AI.DAGRUN_RO", dag_run_ro, "readonly getkeys-api", "read", 0},
+    {"AI.INFO", info_command, "readonly", "read", 1},
+    {"AI.CONFIG", config_command, "", "write", 0},
+    /* Its answers write keys, so a server that has paused writes pauses them. */
+    {"AI._WORKER", worker_command, "may-replicate no-slowlog", "admin dangerous", 0},
 };
 
 static int refuse(Context *ctx, const char *reason, const char *name) {
@@ -34,16 +67,22 @@ static const char *create_commands(Context *ctx) {
     const bool acl = server.GetCommand != NULL && server.SetCommandACLCategories != NULL;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         const char *name = commands[i].name;
-        if (server.CreateCommand(ctx, name, commands[i].run, commands[i].flags, commands[i].first_key,
-                                 commands[i].last_key, commands[i].key_step) != MODULE_OK) {
-            return name;
-        }
+        const int key = commands[i].key;
+        if (server.CreateCommand(ctx, name, commands[i].run, commands[i].flags, key, key, key) != MODULE_OK) return name;
         if (acl && server.SetCommandACLCategories(server.GetCommand(ctx, name), commands[i].acl_categories) !=
                        MODULE_OK) {
             return name;
         }
     }
     return NULL;
+}
+
+/* The beat of the server's clock; a module may listen only once. */
+static void beat(Context *ctx, Event event, uint64_t subevent, void *data) {
+    (void)event, (void)subevent, (void)data;
+    shared_free_released();
+    call_sweep(ctx);
+    worker_sweep();
 }
 
 __attribute__((visibility("default"))) int RedisModule_OnLoad(Context *ctx, String **argv, int argc);
@@ -58,7 +97,14 @@ int RedisModule_OnLoad(Context *ctx, String **argv, int argc) {
     if (server.IsModuleNameBusy("ai")) return refuse(ctx, "there is another module named ", "ai");
     server.SetModuleAttribs(ctx, "ai", MODULE_VERSION, MODULE_API_VERSION);
     server.SetModuleOptions(ctx, OPTION_HANDLE_IO_ERRORS); /* a broken RDB is our loader's to refuse, no crash */
+    shared_begin();
     if (!tensor_key_register(ctx)) return refuse(ctx, "the server refused the key type ", "AI_TENSOR");
+    if (!program_key_register(ctx)) return refuse(ctx, "the server refused a key type of ", "models or scripts");
+    const Event clock_beat = {EVENT_CRON_LOOP, EVENT_VERSION};
+    if (!worker_register(ctx) || server.SubscribeToServerEvent(ctx, clock_beat, beat) != MODULE_OK) {
+        return refuse(ctx, "the server does not tell of ", "its clock and its clients");
+    }
+    info_register(ctx);
     const char *refused = create_commands(ctx);
     if (refused != NULL) return refuse(ctx, "the server refused the command ", refused);
     return MODULE_OK;

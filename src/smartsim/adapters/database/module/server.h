@@ -15,6 +15,10 @@ typedef struct Key Key;           /* an open key */
 typedef struct DataType DataType; /* a native key type, registered by a module */
 typedef struct Stream Stream;     /* an RDB or AOF file being read or written */
 typedef struct Digest Digest;     /* a DEBUG DIGEST under way */
+typedef struct Blocked Blocked;   /* a client that waits for its reply */
+typedef struct InfoReply InfoReply; /* an INFO under way */
+typedef struct ScanCursor ScanCursor; /* a walk over all keys */
+typedef uint64_t Timer;
 
 enum { MODULE_OK = 0, MODULE_ERR = 1 };
 enum { MODULE_API_VERSION = 1 };
@@ -22,7 +26,16 @@ enum { KEY_READ = 1 << 0, KEY_WRITE = 1 << 1 };
 enum { KEY_TYPE_EMPTY = 0 };
 enum { OPTION_HANDLE_IO_ERRORS = 1 << 0 };
 enum { NOTIFY_MODULE = 1 << 13 };
-enum { EVENT_CRON_LOOP = 8, EVENT_CRON_LOOP_VERSION = 1 };
+enum { EVENT_CLIENT_CHANGE = 4, EVENT_CRON_LOOP = 8, EVENT_VERSION = 1 };
+enum { CLIENT_CONNECTED = 0, CLIENT_DISCONNECTED = 1 };
+enum {
+    CONTEXT_LUA = 1 << 0,
+    CONTEXT_MULTI = 1 << 1,
+    CONTEXT_REPLICA = 1 << 3,
+    CONTEXT_REPLICATED = 1 << 12, /* the command came from the primary */
+    CONTEXT_LOADING = 1 << 13,    /* the command came from the AOF, or the data set is being loaded */
+    CONTEXT_DENY_BLOCKING = 1 << 21,
+};
 enum { DATA_TYPE_METHODS_VERSION = 3 };
 
 typedef struct Event {
@@ -30,8 +43,20 @@ typedef struct Event {
     uint64_t version;
 } Event;
 
+/* What comes with EVENT_CLIENT_CHANGE: the beginning of it. */
+typedef struct ClientInfo {
+    uint64_t version;
+    uint64_t flags;
+    uint64_t id;
+} ClientInfo;
+
 typedef int (*CommandFunction)(Context *ctx, String **argv, int argc);
 typedef void (*EventFunction)(Context *ctx, Event event, uint64_t subevent, void *data);
+typedef void (*PrivateDataFunction)(Context *ctx, void *data);
+typedef void (*DisconnectFunction)(Context *ctx, Blocked *blocked);
+typedef void (*TimerFunction)(Context *ctx, void *data);
+typedef void (*InfoFunction)(InfoReply *info, int for_crash_report);
+typedef void (*ScanFunction)(Context *ctx, String *name, Key *key, void *data);
 
 /* The callbacks of a native key type, in the order the server reads them (version 3 of the table). */
 typedef struct DataTypeMethods {
@@ -62,6 +87,7 @@ typedef struct DataTypeMethods {
     F(int, SubscribeToServerEvent, (Context *, Event, EventFunction)) \
     F(void *, Alloc, (size_t bytes)) \
     F(void *, Calloc, (size_t count, size_t size)) \
+    F(void *, Realloc, (void *, size_t bytes)) \
     F(void, Free, (void *)) \
     F(String *, CreateString, (Context *, const char *data, size_t len)) \
     F(String *, CreateStringFromLongLong, (Context *, long long)) \
@@ -75,15 +101,47 @@ typedef struct DataTypeMethods {
     F(DataType *, ModuleTypeGetType, (Key *)) \
     F(void *, ModuleTypeGetValue, (Key *)) \
     F(int, ModuleTypeSetValue, (Key *, DataType *, void *value)) \
+    F(int, DeleteKey, (Key *)) \
+    F(int, SelectDb, (Context *, int db)) \
+    F(int, GetSelectedDb, (Context *)) \
+    F(ScanCursor *, ScanCursorCreate, (void)) \
+    F(void, ScanCursorDestroy, (ScanCursor *)) \
+    F(int, Scan, (Context *, ScanCursor *, ScanFunction, void *data)) \
+    F(int, IsKeysPositionRequest, (Context *)) \
+    F(void, KeyAtPos, (Context *, int position)) \
     F(int, NotifyKeyspaceEvent, (Context *, int kind, const char *event, String *key)) \
     F(int, ReplicateVerbatim, (Context *)) \
+    F(int, Replicate, (Context *, const char *command, const char *format, ...)) \
+    F(int, GetContextFlags, (Context *)) \
+    F(unsigned long long, GetClientId, (Context *)) \
+    F(Blocked *, BlockClient, \
+      (Context *, CommandFunction reply, CommandFunction timed_out, PrivateDataFunction free_data, \
+       long long timeout_ms)) \
+    F(int, UnblockClient, (Blocked *, void *data)) \
+    F(void *, GetBlockedClientPrivateData, (Context *)) \
+    F(Blocked *, GetBlockedClientHandle, (Context *)) \
+    F(void, SetDisconnectCallback, (Blocked *, DisconnectFunction)) \
+    F(Timer, CreateTimer, (Context *, long long ms, TimerFunction, void *data)) \
+    F(int, StopTimer, (Context *, Timer, void **data)) \
     F(int, ReplyWithError, (Context *, const char *)) \
     F(int, ReplyWithSimpleString, (Context *, const char *)) \
+    F(int, ReplyWithNull, (Context *)) \
     F(int, ReplyWithArray, (Context *, long len)) \
     F(int, ReplyWithLongLong, (Context *, long long)) \
     F(int, ReplyWithDouble, (Context *, double)) \
     F(int, ReplyWithString, (Context *, String *)) \
     F(int, ReplyWithStringBuffer, (Context *, const char *, size_t len)) \
+    F(int, RegisterInfoFunc, (Context *, InfoFunction)) \
+    F(int, InfoAddSection, (InfoReply *, const char *name)) \
+    F(int, InfoBeginDictField, (InfoReply *, const char *name)) \
+    F(int, InfoEndDictField, (InfoReply *)) \
+    F(int, InfoAddFieldString, (InfoReply *, const char *field, String *)) \
+    F(int, InfoAddFieldCString, (InfoReply *, const char *field, const char *)) \
+    F(int, InfoAddFieldLongLong, (InfoReply *, const char *field, long long)) \
+    F(int, InfoAddFieldULongLong, (InfoReply *, const char *field, unsigned long long)) \
+    F(void, SaveUnsigned, (Stream *, uint64_t)) \
+    F(uint64_t, LoadUnsigned, (Stream *)) \
+    F(int, IsIOError, (Stream *)) \
     F(void, SaveString, (Stream *, String *)) \
     F(void, SaveStringBuffer, (Stream *, const char *, size_t len)) \
     F(String *, LoadString, (Stream *)) \

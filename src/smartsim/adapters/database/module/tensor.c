@@ -26,10 +26,15 @@ bool text_is(const String *text, const char *keyword, size_t len) {
     return text_len == len && strncasecmp(data, keyword, len) == 0;
 }
 
+static void discard(struct shared *value) {
+    struct tensor *tensor = (struct tensor *)value;
+    if (tensor->blob != NULL) server.FreeString(NULL, tensor->blob);
+    server.Free(tensor);
+}
+
 struct tensor *tensor_new(enum element_type type, size_t ndims) {
     struct tensor *tensor = server.Alloc(sizeof *tensor + ndims * sizeof tensor->dims[0]);
-    atomic_init(&tensor->owners, 1);
-    tensor->next = NULL;
+    shared_init(&tensor->shared, discard);
     tensor->blob = NULL;
     tensor->len = 0;
     tensor->type = type;
@@ -37,9 +42,12 @@ struct tensor *tensor_new(enum element_type type, size_t ndims) {
     return tensor;
 }
 
-void tensor_discard(struct tensor *tensor) {
-    if (tensor->blob != NULL) server.FreeString(NULL, tensor->blob);
-    server.Free(tensor);
+void tensor_hold(struct tensor *tensor) {
+    shared_hold(&tensor->shared);
+}
+
+void tensor_release(struct tensor *tensor) {
+    shared_release(&tensor->shared);
 }
 
 bool tensor_measure(struct tensor *tensor) {
@@ -71,10 +79,15 @@ static const char *check_blob(const struct tensor *tensor, const char *data, siz
     return NULL;
 }
 
+static void own_blob(struct tensor *tensor, String *blob) {
+    server.StringPtrLen(blob, &tensor->shared.bytes);
+    tensor->blob = blob;
+}
+
 const char *tensor_take_blob(struct tensor *tensor, String *blob) {
     size_t len;
     const char *data = server.StringPtrLen(blob, &len);
-    tensor->blob = blob;
+    own_blob(tensor, blob);
     return check_blob(tensor, data, len);
 }
 
@@ -91,7 +104,7 @@ static const char *set_values(struct tensor *tensor, String **args, int count) {
     char *data;
     const char *error = values_parse(tensor->type, args, (size_t)count, &data, &len);
     if (error != NULL) return error;
-    tensor->blob = server.CreateString(NULL, data, len);
+    own_blob(tensor, server.CreateString(NULL, data, len));
     server.Free(data);
     return NULL;
 }
@@ -100,21 +113,23 @@ static const char *set_zeros(struct tensor *tensor) {
     const size_t len = tensor->len * elements[tensor->type].size;
     if (len > MAX_ZEROS) return "ERR a tensor without BLOB or VALUES may take at most 512 MiB";
     char *data = server.Calloc(1, len);
-    tensor->blob = server.CreateString(NULL, data, len);
+    own_blob(tensor, server.CreateString(NULL, data, len));
     server.Free(data);
     return NULL;
 }
 
-static bool find_type(const String *name, enum element_type *type) {
+bool tensor_type_parse(const char *name, size_t len, enum element_type *type) {
     for (*type = 0; *type < ELEMENT_TYPES; ++*type) {
-        if (text_is(name, elements[*type].name, elements[*type].name_len)) return true;
+        if (len == elements[*type].name_len && strncasecmp(name, elements[*type].name, len) == 0) return true;
     }
     return false;
 }
 
 struct tensor *tensor_parse(String **args, int count, const char **error) {
     enum element_type type;
-    if (!find_type(args[0], &type)) {
+    size_t name_len;
+    const char *name = server.StringPtrLen(args[0], &name_len);
+    if (!tensor_type_parse(name, name_len, &type)) {
         *error = "ERR invalid data type";
         return NULL;
     }
@@ -142,6 +157,19 @@ struct tensor *tensor_parse(String **args, int count, const char **error) {
         *error = set_zeros(tensor);
     }
     if (*error == NULL) return tensor;
-    tensor_discard(tensor);
+    tensor_release(tensor);
     return NULL;
+}
+
+String **tensor_arguments(const struct tensor *tensor, String *key, size_t *len) {
+    const struct element *element = &elements[tensor->type];
+    String **arguments = server.Alloc((tensor->ndims + 4) * sizeof *arguments);
+    String **next = arguments;
+    *next++ = server.HoldString(NULL, key);
+    *next++ = server.CreateString(NULL, element->name, element->name_len);
+    for (size_t i = 0; i < tensor->ndims; i++) *next++ = server.CreateStringFromLongLong(NULL, tensor->dims[i]);
+    *next++ = server.CreateString(NULL, "BLOB", 4);
+    *next++ = server.HoldString(NULL, tensor->blob);
+    *len = (size_t)(next - arguments);
+    return arguments;
 }

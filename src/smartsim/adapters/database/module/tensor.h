@@ -2,11 +2,10 @@
 #ifndef SMARTSIM_TENSOR_H
 #define SMARTSIM_TENSOR_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "server.h"
+#include "shared.h"
 
 /* The numbers are part of the RDB encoding: never reorder, only append. */
 enum element_type {
@@ -32,8 +31,7 @@ struct element {
 extern const struct element elements[ELEMENT_TYPES];
 
 struct tensor {
-    atomic_size_t owners; /* keys that share this tensor: COPY makes more */
-    struct tensor *next;  /* in the queue of tensors to free, see tensor_key.c */
+    struct shared shared; /* by keys, and by requests under way */
     String *blob;         /* row-major, host byte order; STRING: NUL-terminated elements one after the other */
     size_t len;           /* elements */
     enum element_type type;
@@ -50,12 +48,19 @@ bool tensor_measure(struct tensor *tensor);
 /* Take `blob` (the caller's reference becomes the tensor's) if it fits type and shape. Returns NULL or the error. */
 const char *tensor_take_blob(struct tensor *tensor, String *blob);
 
-/* Free a tensor that nobody else can see. */
-void tensor_discard(struct tensor *tensor);
+void tensor_hold(struct tensor *tensor);
+void tensor_release(struct tensor *tensor);
+
+/* Read the name of a type, in any case. */
+bool tensor_type_parse(const char *name, size_t len, enum element_type *type);
 
 /* Make a tensor of the arguments `TYPE dim... [BLOB data | VALUES v...]`. On failure returns NULL and sets `error`.
  * A BLOB is not copied: the tensor holds the argument itself. */
 struct tensor *tensor_parse(String **args, int count, const char **error);
+
+/* The arguments `key TYPE dim... BLOB blob` of the AI.TENSORSET that makes the same tensor. The array is the caller's
+ * to free, and each of the `len` strings. */
+String **tensor_arguments(const struct tensor *tensor, String *key, size_t *len);
 
 /* Whether `text` is `keyword`, in any case. */
 bool text_is(const String *text, const char *keyword, size_t len);

@@ -1,6 +1,5 @@
 #include "tensor_commands.h"
 
-#include "tensor.h"
 #include "tensor_key.h"
 #include "values.h"
 
@@ -25,12 +24,8 @@ int tensor_set(Context *ctx, String **argv, int argc) {
     return server.ReplyWithSimpleString(ctx, "OK");
 }
 
-struct format {
-    bool meta, blob, values;
-};
-
-static const char *parse_format(String **args, int count, struct format *format) {
-    *format = (struct format){false, false, false};
+const char *tensor_format_parse(String **args, int count, struct tensor_format *format) {
+    *format = (struct tensor_format){false, false, false};
     for (int i = 0; i < count; i++) {
         if (text_is(args[i], "META", 4)) {
             format->meta = true;
@@ -49,7 +44,7 @@ static const char *parse_format(String **args, int count, struct format *format)
 
 #define REPLY_LITERAL(ctx, text) server.ReplyWithStringBuffer(ctx, text, sizeof(text) - 1)
 
-static void reply_meta(Context *ctx, const struct tensor *tensor, const struct format *format) {
+static void reply_meta(Context *ctx, const struct tensor *tensor, const struct tensor_format *format) {
     server.ReplyWithArray(ctx, format->blob || format->values ? 6 : 4);
     REPLY_LITERAL(ctx, "dtype");
     server.ReplyWithStringBuffer(ctx, elements[tensor->type].name, elements[tensor->type].name_len);
@@ -60,6 +55,12 @@ static void reply_meta(Context *ctx, const struct tensor *tensor, const struct f
     if (format->values) REPLY_LITERAL(ctx, "values");
 }
 
+void tensor_reply(Context *ctx, const struct tensor *tensor, const struct tensor_format *format) {
+    if (format->meta) reply_meta(ctx, tensor, format);
+    if (format->blob) server.ReplyWithString(ctx, tensor->blob);
+    if (format->values) values_reply(ctx, tensor);
+}
+
 int tensor_get(Context *ctx, String **argv, int argc) {
     if (argc < 2 || argc > 4) {
         return server.ReplyWithError(ctx, "ERR wrong number of arguments for 'AI.TENSORGET' command");
@@ -68,15 +69,13 @@ int tensor_get(Context *ctx, String **argv, int argc) {
     struct tensor *tensor;
     if (!tensor_key_open(ctx, argv[1], KEY_READ, &key, &tensor)) return server.ReplyWithError(ctx, wrong_type);
 
-    struct format format;
+    struct tensor_format format;
     const char *error = tensor == NULL ? "ERR tensor key is empty or in a different shard"
-                                       : parse_format(argv + 2, argc - 2, &format);
+                                       : tensor_format_parse(argv + 2, argc - 2, &format);
     if (error != NULL) {
         server.ReplyWithError(ctx, error);
     } else {
-        if (format.meta) reply_meta(ctx, tensor, &format);
-        if (format.blob) server.ReplyWithString(ctx, tensor->blob);
-        if (format.values) values_reply(ctx, tensor);
+        tensor_reply(ctx, tensor, &format);
     }
     server.CloseKey(key);
     return MODULE_OK;

@@ -1,6 +1,5 @@
 #include "tensor_key.h"
 
-#include <pthread.h>
 #include <string.h>
 
 enum { ENCODING_VERSION = 1, DIM_BYTES = 8 };
@@ -34,7 +33,7 @@ static struct tensor *decode_header(const unsigned char *header, size_t len) {
         tensor->dims[i / DIM_BYTES] = (long long)dim;
     }
     if (tensor_measure(tensor)) return tensor;
-    tensor_discard(tensor);
+    tensor_release(tensor);
     return NULL;
 }
 
@@ -56,20 +55,18 @@ static void *load_rdb(Stream *rdb, int version) {
     const char *error = blob == NULL ? "ERR truncated" : tensor_take_blob(tensor, blob);
     if (error == NULL) return tensor;
     server.LogIOError(rdb, "warning", "corrupt tensor: %s", error + strlen("ERR "));
-    tensor_discard(tensor);
+    tensor_release(tensor);
     return NULL;
 }
 
 /* --- AOF: the command that makes the same tensor. --- */
 
 static void rewrite_aof(Stream *aof, String *key, void *value) {
-    const struct tensor *tensor = value;
-    String **dims = server.Alloc((tensor->ndims + 1) * sizeof *dims);
-    for (size_t i = 0; i < tensor->ndims; i++) dims[i] = server.CreateStringFromLongLong(NULL, tensor->dims[i]);
-    server.EmitAOF(aof, "AI.TENSORSET", "scvcs", key, elements[tensor->type].name, dims, tensor->ndims, "BLOB",
-                   tensor->blob);
-    for (size_t i = 0; i < tensor->ndims; i++) server.FreeString(NULL, dims[i]);
-    server.Free(dims);
+    size_t len;
+    String **arguments = tensor_arguments(value, key, &len);
+    server.EmitAOF(aof, "AI.TENSORSET", "v", arguments, len);
+    for (size_t i = 0; i < len; i++) server.FreeString(NULL, arguments[i]);
+    server.Free(arguments);
 }
 
 /* --- COPY, MEMORY USAGE, DEBUG DIGEST --- */
@@ -77,19 +74,13 @@ static void rewrite_aof(Stream *aof, String *key, void *value) {
 static void *copy(String *from, String *to, const void *value) {
     (void)from, (void)to;
     struct tensor *tensor = (struct tensor *)(uintptr_t)value; /* never changed but for the count */
-    atomic_fetch_add_explicit(&tensor->owners, 1, memory_order_relaxed);
+    tensor_hold(tensor);
     return tensor;
-}
-
-static size_t blob_bytes(const struct tensor *tensor) {
-    size_t len;
-    server.StringPtrLen(tensor->blob, &len);
-    return len;
 }
 
 static size_t memory_usage(const void *value) {
     const struct tensor *tensor = value;
-    return sizeof *tensor + tensor->ndims * sizeof tensor->dims[0] + blob_bytes(tensor);
+    return sizeof *tensor + tensor->ndims * sizeof tensor->dims[0] + tensor->shared.bytes;
 }
 
 static void digest(Digest *md, void *value) {
@@ -102,43 +93,10 @@ static void digest(Digest *md, void *value) {
     server.DigestEndSequence(md);
 }
 
-/* --- Freeing ---
- *
- * The server frees keys on its main thread, but after FLUSHALL ASYNC on another one. A blob may then still be
- * part of a reply that the main thread is sending, and the server's strings are not counted atomically: only the
- * main thread may drop them. So other threads queue what they free, and each beat of the server's clock frees a
- * bounded share of the queue. */
-
-enum { FREED_PER_BEAT = 256 << 20, COST_OF_ONE = 1 << 10 }; /* bytes; about 20 ms */
-
-static pthread_t main_thread;
-static _Atomic(struct tensor *) released; /* by other threads */
-static struct tensor *queue;              /* taken over by the main thread */
+/* --- Freeing --- */
 
 static void release(void *value) {
-    struct tensor *tensor = value;
-    if (atomic_fetch_sub_explicit(&tensor->owners, 1, memory_order_acq_rel) > 1) return;
-    if (pthread_equal(pthread_self(), main_thread)) {
-        tensor_discard(tensor);
-        return;
-    }
-    tensor->next = atomic_load_explicit(&released, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&released, &tensor->next, tensor, memory_order_release,
-                                                  memory_order_relaxed)) {
-    }
-}
-
-static void free_released(Context *ctx, Event event, uint64_t subevent, void *data) {
-    (void)ctx, (void)event, (void)subevent, (void)data;
-    size_t freed = 0;
-    while (freed < FREED_PER_BEAT) {
-        if (queue == NULL) queue = atomic_exchange_explicit(&released, NULL, memory_order_acquire);
-        if (queue == NULL) return;
-        struct tensor *tensor = queue;
-        queue = tensor->next;
-        freed += blob_bytes(tensor) + COST_OF_ONE;
-        tensor_discard(tensor);
-    }
+    tensor_release(value);
 }
 
 /* Two frees, whatever the size. */
@@ -161,10 +119,8 @@ bool tensor_key_register(Context *ctx) {
         .free_effort = free_effort,
         .copy = copy,
     };
-    const Event beat = {EVENT_CRON_LOOP, EVENT_CRON_LOOP_VERSION};
-    main_thread = pthread_self();
     tensor_type = server.CreateDataType(ctx, "AI_TENSOR", ENCODING_VERSION, &methods);
-    return tensor_type != NULL && server.SubscribeToServerEvent(ctx, beat, free_released) == MODULE_OK;
+    return tensor_type != NULL;
 }
 
 bool tensor_key_open(Context *ctx, String *name, int mode, Key **key, struct tensor **tensor) {

@@ -1,0 +1,306 @@
+#include "run_commands.h"
+
+#include <string.h>
+
+#include "call.h"
+#include "errors.h"
+#include "program_key.h"
+#include "tensor_key.h"
+
+/* A run that clients wait for, and what makes it the same as another. */
+struct run_call {
+    struct call call;
+    struct request *request; /* NULL when it is finished */
+    struct program *program; /* held */
+    struct strings input_keys;
+    struct tensor **inputs; /* held, each */
+    String *function;
+    struct strings keys, args;
+    long long list_start;
+    struct strings outputs;
+    struct tensor **written; /* held, each: what it put under the keys of the outputs; NULL before, and if it failed */
+};
+
+/* --- What a run needs --- */
+
+const char *run_find_program(Context *ctx, enum run_form form, const struct run_arguments *run,
+                             struct program **program) {
+    Key *key;
+    const enum program_kind kind = run_program_kind(form);
+    if (!program_key_open(ctx, run->program_key, kind, KEY_READ, &key, program)) return error_wrong_type;
+    server.CloseKey(key);
+    if (*program == NULL) return kind == PROGRAM_MODEL ? "ERR model key is empty" : "ERR script key is empty";
+    if (kind == PROGRAM_SCRIPT) return NULL;
+    const size_t inputs = (*program)->inputs.len;
+    const size_t outputs = (*program)->outputs.len;
+    if (inputs != 0 && inputs != run->inputs.len) {
+        return "Number of keys given as INPUTS here does not match model definition";
+    }
+    if (outputs != 0 && outputs != run->outputs.len) {
+        return "Number of keys given as OUTPUTS here does not match model definition";
+    }
+    return NULL;
+}
+
+struct strings run_hold_list(struct run_list list) {
+    struct strings held = {NULL, list.len};
+    if (list.len == 0) return held;
+    held.items = server.Alloc(list.len * sizeof *held.items);
+    for (size_t i = 0; i < list.len; i++) held.items[i] = server.HoldString(NULL, list.items[i]);
+    return held;
+}
+
+struct request *run_request(const struct run_arguments *run, struct program *program) {
+    struct request *request = request_new(REQUEST_RUN, program, run->inputs.len, run->outputs.len);
+    if (run->function != NULL) request->function = server.HoldString(NULL, run->function);
+    request->keys = run_hold_list(run->keys);
+    request->args = run_hold_list(run->args);
+    request->list_start = run->list_start;
+    if (program->name == NULL) program->name = server.HoldString(NULL, run->program_key);
+    return request;
+}
+
+static const char *open_tensor(Context *ctx, String *name, struct tensor **tensor) {
+    Key *key;
+    if (!tensor_key_open(ctx, name, KEY_READ, &key, tensor)) return error_wrong_type;
+    server.CloseKey(key);
+    return *tensor == NULL ? "ERR tensor key is empty or in a different shard" : NULL;
+}
+
+static const char *hold_inputs(Context *ctx, struct run_call *call) {
+    for (size_t i = 0; i < call->input_keys.len; i++) {
+        struct tensor *tensor;
+        const char *error = open_tensor(ctx, call->input_keys.items[i], &tensor);
+        if (error != NULL) return error;
+        tensor_hold(tensor);
+        call->inputs[i] = tensor;
+    }
+    return NULL;
+}
+
+/* --- Writing outputs --- */
+
+static void replicate_tensor(Context *ctx, String *key, const struct tensor *tensor) {
+    size_t len;
+    String **words = tensor_arguments(tensor, key, &len);
+    server.Replicate(ctx, "AI.TENSORSET", "v", words, len);
+    for (size_t i = 0; i < len; i++) server.FreeString(NULL, words[i]);
+    server.Free(words);
+}
+
+const char *run_write(Context *ctx, const struct strings *keys, struct tensor **tensors) {
+    Key *key;
+    struct tensor *old;
+    if (server.GetContextFlags(ctx) & CONTEXT_REPLICA) return error_replica;
+    for (size_t i = 0; i < keys->len; i++) {
+        if (!tensor_key_open(ctx, keys->items[i], KEY_READ, &key, &old)) return error_wrong_type;
+        server.CloseKey(key);
+    }
+    for (size_t i = 0; i < keys->len; i++) {
+        tensor_key_open(ctx, keys->items[i], KEY_READ | KEY_WRITE, &key, &old);
+        tensor_hold(tensors[i]);
+        tensor_key_set(key, tensors[i]);
+        server.CloseKey(key);
+        server.NotifyKeyspaceEvent(ctx, NOTIFY_MODULE, "ai.tensorset", keys->items[i]);
+        replicate_tensor(ctx, keys->items[i], tensors[i]);
+    }
+    return NULL;
+}
+
+static void finish(Context *ctx, struct request *request, const struct outcome *outcome) {
+    struct run_call *call = request->owner;
+    call->request = NULL;
+    const char *error = outcome->error;
+    if (error == NULL) {
+        const int selected = server.GetSelectedDb(ctx);
+        server.SelectDb(ctx, call->call.db);
+        error = run_write(ctx, &call->outputs, outcome->outputs);
+        server.SelectDb(ctx, selected);
+    }
+    if (error == NULL) {
+        call->written = server.Alloc((call->outputs.len + 1) * sizeof *call->written);
+        for (size_t i = 0; i < call->outputs.len; i++) {
+            call->written[i] = outcome->outputs[i];
+            tensor_hold(call->written[i]);
+        }
+    }
+    call_finish(&call->call, error);
+}
+
+/* --- The call --- */
+
+static bool same_string(const String *one, const String *other) {
+    size_t len;
+    size_t other_len;
+    const char *data = server.StringPtrLen(one, &len);
+    const char *other_data = server.StringPtrLen(other, &other_len);
+    return len == other_len && memcmp(data, other_data, len) == 0;
+}
+
+static bool same_strings(const struct strings *one, const struct strings *other) {
+    if (one->len != other->len) return false;
+    for (size_t i = 0; i < one->len; i++) {
+        if (!same_string(one->items[i], other->items[i])) return false;
+    }
+    return true;
+}
+
+/* Whether a run that is done put `tensor` under `key`. */
+static bool has_written(const struct run_call *call, const String *key, const struct tensor *tensor) {
+    for (size_t i = 0; call->written != NULL && i < call->outputs.len; i++) {
+        if (call->written[i] == tensor && same_string(call->outputs.items[i], key)) return true;
+    }
+    return false;
+}
+
+/* A run that replaced its own input, and whose client did not hear of it, is the same as the one that is sent again and finds the
+ * new input. */
+static bool same_inputs(const struct run_call *before, const struct run_call *now) {
+    if (!same_strings(&before->input_keys, &now->input_keys)) return false;
+    for (size_t i = 0; i < now->input_keys.len; i++) {
+        if (before->inputs[i] != now->inputs[i] && !has_written(before, now->input_keys.items[i], now->inputs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same(const struct call *one, const struct call *other) {
+    const struct run_call *before = (const struct run_call *)one;
+    const struct run_call *now = (const struct run_call *)other;
+    return before->program == now->program && same_inputs(before, now) && before->list_start == now->list_start &&
+           same_strings(&before->outputs, &now->outputs) &&
+           (before->function == NULL || same_string(before->function, now->function)) &&
+           same_strings(&before->keys, &now->keys) && same_strings(&before->args, &now->args);
+}
+
+static uint64_t hash(const struct run_call *call) {
+    uint64_t sum = call_hash(0, &call->program, sizeof(struct program *));
+    for (size_t i = 0; i < call->outputs.len; i++) sum = call_hash_string(sum, call->outputs.items[i]);
+    return sum;
+}
+
+static void pause_call(Context *ctx, struct call *call, bool paused) {
+    struct run_call *run = (struct run_call *)call;
+    request_pause(ctx, run->request, paused);
+}
+
+static bool is_running(const struct call *call) {
+    const struct run_call *run = (const struct run_call *)call;
+    return run->request->worker != NULL;
+}
+
+static void withdraw(Context *ctx, struct call *call) {
+    (void)ctx;
+    struct run_call *run = (struct run_call *)call;
+    request_withdraw(run->request);
+}
+
+static void reply(Context *ctx, struct call *call) {
+    (void)call;
+    server.ReplyWithSimpleString(ctx, "OK");
+}
+
+static void free_call(struct call *call) {
+    struct run_call *run = (struct run_call *)call;
+    for (size_t i = 0; i < run->input_keys.len; i++) {
+        if (run->inputs[i] != NULL) tensor_release(run->inputs[i]);
+    }
+    for (size_t i = 0; run->written != NULL && i < run->outputs.len; i++) tensor_release(run->written[i]);
+    server.Free(run->inputs);
+    server.Free(run->written);
+    if (run->function != NULL) server.FreeString(NULL, run->function);
+    strings_free(&run->input_keys);
+    strings_free(&run->keys);
+    strings_free(&run->args);
+    strings_free(&run->outputs);
+    program_release(run->program);
+    server.Free(run);
+}
+
+static const struct call_kind run_kind = {
+    .same = same, .pause = pause_call, .running = is_running, .withdraw = withdraw, .reply = reply, .free = free_call};
+
+static struct run_call *new_call(Context *ctx, const struct run_arguments *run, struct program *program) {
+    struct run_call *call = server.Calloc(1, sizeof *call);
+    call_init(ctx, &call->call, &run_kind);
+    call->program = program;
+    program_hold(program);
+    call->input_keys = (struct strings){server.Alloc((run->inputs.len + 1) * sizeof(String *)), run->inputs.len};
+    for (size_t i = 0; i < run->inputs.len; i++) {
+        call->input_keys.items[i] = server.HoldString(NULL, run_input(run, i));
+    }
+    call->inputs = server.Calloc(run->inputs.len + 1, sizeof *call->inputs);
+    if (run->function != NULL) call->function = server.HoldString(NULL, run->function);
+    call->keys = run_hold_list(run->keys);
+    call->args = run_hold_list(run->args);
+    call->outputs = run_hold_list(run->outputs);
+    call->list_start = run->list_start;
+    return call;
+}
+
+/* Whether the outputs of a run that is done are still where it put them. */
+static bool is_intact(Context *ctx, const struct run_call *call) {
+    for (size_t i = 0; call->written != NULL && i < call->outputs.len; i++) {
+        struct tensor *tensor;
+        if (open_tensor(ctx, call->outputs.items[i], &tensor) != NULL || tensor != call->written[i]) return false;
+    }
+    return true;
+}
+
+static struct run_call *find(Context *ctx, const struct run_call *call) {
+    struct run_call *found = (struct run_call *)call_find(&call->call);
+    if (found == NULL || !found->call.done || is_intact(ctx, found)) return found;
+    call_drop(&found->call);
+    return NULL;
+}
+
+static const char *submit(Context *ctx, const struct run_arguments *run, struct run_call *call) {
+    struct request *request = run_request(run, call->program);
+    for (size_t i = 0; i < call->input_keys.len; i++) {
+        request->inputs[i] = call->inputs[i];
+        tensor_hold(call->inputs[i]);
+    }
+    request->finish = finish;
+    request->owner = call;
+    const char *error = request_submit(ctx, request);
+    if (error == NULL) {
+        call->request = request;
+    } else {
+        request_free(request);
+    }
+    return error;
+}
+
+/* --- The commands --- */
+
+static int execute(Context *ctx, enum run_form form, String **argv, int argc) {
+    if (server.IsKeysPositionRequest(ctx)) {
+        run_report_keys(ctx, form, argv, argc);
+        return MODULE_OK;
+    }
+    struct run_arguments run;
+    struct program *program = NULL;
+    const char *error = run_parse(form, argv, argc, &run);
+    if (error == NULL) error = run_find_program(ctx, form, &run, &program);
+    if (error != NULL) return server.ReplyWithError(ctx, error);
+    if (!call_allowed(ctx)) return MODULE_OK;
+
+    struct run_call *call = new_call(ctx, &run, program);
+    error = hold_inputs(ctx, call);
+    struct run_call *found = NULL;
+    if (error == NULL) {
+        call->call.hash = hash(call);
+        found = find(ctx, call);
+        if (found == NULL) error = submit(ctx, &run, call);
+    }
+    if (error != NULL) server.ReplyWithError(ctx, error);
+    if (error != NULL || found != NULL) call_drop(&call->call);
+    if (error == NULL) call_wait(ctx, found != NULL ? &found->call : &call->call, run.timeout);
+    return MODULE_OK;
+}
+
+int run_model_execute(Context *ctx, String **argv, int argc) { return execute(ctx, RUN_MODELEXECUTE, argv, argc); }
+int run_model_run(Context *ctx, String **argv, int argc) { return execute(ctx, RUN_MODELRUN, argv, argc); }
+int run_script_execute(Context *ctx, String **argv, int argc) { return execute(ctx, RUN_SCRIPTEXECUTE, argv, argc); }
+int run_script_run(Context *ctx, String **argv, int argc) { return execute(ctx, RUN_SCRIPTRUN, argv, argc); }

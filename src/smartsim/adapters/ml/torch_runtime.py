@@ -1,0 +1,91 @@
+"""TorchScript models."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from smartsim.adapters.ml.framework import failure
+from smartsim.adapters.ml.torch_calls import (
+    TORCH,
+    arity,
+    flat,
+    imported_torch,
+    parameters,
+    to_arrays,
+    to_tensors,
+    torch_device,
+    torch_version,
+)
+from smartsim.ports.model_runtime import WRONG_INPUTS, ModelBlob, ModelRuntimeError, Parallelism
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class TorchRuntime:
+    """Runs modules that `torch.jit.save` wrote. Their code runs in TorchScript's interpreter; nothing is unpickled.
+
+    Args:
+        parallelism: the threads that torch may use, in the whole process.
+    """
+
+    backend = TORCH
+
+    def __init__(self, parallelism: Parallelism = Parallelism()) -> None:  # noqa: B008 - it is frozen
+        self._parallelism = parallelism
+
+    def version(self) -> str | None:
+        """Return the version of the installed torch, None when it is not installed."""
+        return torch_version()
+
+    def load(self, model: ModelBlob, device: str) -> TorchModel:
+        """Load a module, for evaluation; see `ModelRuntime.load`."""
+        torch = imported_torch(self._parallelism)
+        place = torch_device(torch, device)
+        try:
+            module = torch.jit.load(io.BytesIO(model.blob), map_location=place).eval()
+            return TorchModel(torch, module, place)
+        except Exception as error:
+            raise failure(error, "the TORCH backend cannot load the model, which has to be TorchScript") from error
+
+
+class TorchModel:
+    """A module on its device; see `LoadedModel`."""
+
+    def __init__(self, torch: Any, module: Any, device: str) -> None:
+        schema = module.forward.schema
+        self._torch = torch
+        self._device = device
+        self._forward = module.forward
+        self._parameters = parameters(schema.arguments[1:])  # without `self`
+        if not self._parameters.only_tensors:
+            raise ValueError(f"forward takes something else than tensors: {schema}")
+        self._outputs = arity(schema.returns[0].type)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The parameters of `forward` that have no default; empty when it takes a list of tensors."""
+        return () if self._parameters.takes_list else self._parameters.names
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """One empty name for each tensor; none when it returns a list of tensors."""
+        return ("",) * self._outputs
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
+        """Call `forward`; see `LoadedModel.run`."""
+        torch = self._torch
+        arguments = self._parameters.bind(to_tensors(torch, inputs, self._device))
+        if arguments is None:
+            raise ModelRuntimeError(WRONG_INPUTS)
+        try:
+            with torch.inference_mode():
+                result = self._forward(*arguments)
+                tensors = flat(torch, result)
+                if tensors is not None:
+                    return to_arrays(tensors)
+        except Exception as error:
+            raise failure(error) from error
+        raise ModelRuntimeError(f"ERR the model returned a {type(result).__name__}: it has to return tensors")

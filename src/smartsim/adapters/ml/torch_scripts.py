@@ -1,0 +1,128 @@
+"""TorchScript functions and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from smartsim.adapters.ml.framework import failure
+from smartsim.adapters.ml.torch_calls import (
+    TORCH,
+    Parameters,
+    flat,
+    imported_torch,
+    parameters,
+    to_arrays,
+    to_tensors,
+    torch_device,
+    torch_version,
+)
+from smartsim.ports.model_runtime import ModelRuntimeError, Parallelism
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_ENTRY_POINT = ("List[Tensor]", "List[str]", "List[str]")
+
+
+class TorchScriptRuntime:
+    """Compiles and runs TorchScript.
+
+    Args:
+        parallelism: the threads that torch may use, in the whole process.
+    """
+
+    backend = TORCH
+
+    def __init__(self, parallelism: Parallelism = Parallelism()) -> None:  # noqa: B008 - it is frozen
+        self._parallelism = parallelism
+
+    def version(self) -> str | None:
+        """Return the version of the installed torch, None when it is not installed."""
+        return torch_version()
+
+    def load(self, source: str, entry_points: Sequence[str], device: str) -> TorchScript:
+        """Compile a script; see `ScriptRuntime.load`. The only names that it knows are `torch` and `math`."""
+        import math
+
+        torch = imported_torch(self._parallelism)
+        place = torch_device(torch, device)
+        unit = torch.jit.CompilationUnit()
+        try:
+            unit.define(source, {"torch": torch, "math": math}.get)
+            functions = {function.name: function for function in unit.get_functions()}
+            for function in functions.values():
+                _refuse_python(function)
+        except Exception as error:
+            raise failure(error, "the script does not compile") from error
+        for name in entry_points:
+            _check_entry_point(name, functions.get(name))
+        return TorchScript(torch, functions, frozenset(entry_points), place)
+
+
+class TorchScript:
+    """A compiled script; see `LoadedScript`."""
+
+    def __init__(self, torch: Any, functions: dict[str, Any], entry_points: frozenset[str], device: str) -> None:
+        self._torch = torch
+        self._functions: dict[str, tuple[Any, Parameters]] = {
+            name: (function, parameters(function.schema.arguments)) for name, function in functions.items()
+        }
+        self._entry_points = entry_points
+        self._device = device
+
+    def call(
+        self,
+        function: str,
+        inputs: Sequence[npt.NDArray[Any]],
+        keys: Sequence[str],
+        args: Sequence[str],
+        list_start: int,
+        outputs: int,
+    ) -> Sequence[npt.NDArray[Any]]:
+        """Call a function; see `LoadedScript.call`."""
+        compiled, takes = self._functions.get(function, (None, None))
+        if compiled is None or takes is None:
+            raise ModelRuntimeError(f"Function does not exist: {function}")
+        tensors = to_tensors(self._torch, inputs, self._device)
+        if function in self._entry_points:
+            return self._call(function, compiled, [tensors, list(keys), list(args)], outputs)
+        if not takes.only_tensors:
+            raise ModelRuntimeError(f"Unsupported input type in function definition: {function}")
+        arguments = takes.bind(tensors, list_start)
+        if arguments is None:
+            raise ModelRuntimeError(f"Wrong number of inputs provided to function: {function}")
+        return self._call(function, compiled, arguments, outputs)
+
+    def _call(self, name: str, function: Any, arguments: Sequence[Any], outputs: int) -> Sequence[npt.NDArray[Any]]:
+        try:
+            with self._torch.inference_mode():
+                result = function(*arguments)
+                tensors = [] if result is None else flat(self._torch, result)
+                if tensors is not None and len(tensors) == outputs:
+                    return to_arrays(tensors)
+        except Exception as error:
+            raise failure(error) from error
+        if tensors is None:
+            raise ModelRuntimeError(f"Function returned non-tensor values - {name}")
+        raise ModelRuntimeError(f"Function returned unexpected number of outputs - {name}")
+
+
+def _refuse_python(function: Any) -> None:
+    """Refuse what is not TorchScript: a call that would be handed to the Python interpreter of the worker."""
+    call = function.inlined_graph.findNode("prim::PythonOp")
+    if call is not None:
+        raise ValueError(f"the function {function.name} calls Python, not TorchScript: {call}")
+
+
+def _check_entry_point(name: str, function: Any) -> None:
+    if function is None:
+        raise ModelRuntimeError(f"Function {name} does not exist in the given script.")
+    types = tuple(argument.type.annotation_str for argument in function.schema.arguments)
+    if len(types) != len(_ENTRY_POINT):
+        raise ModelRuntimeError(f"Wrong number of inputs in function {name}. Expected 3 but was {len(types)}")
+    if types != _ENTRY_POINT:
+        raise ModelRuntimeError(
+            f"Wrong inputs type in function {name}. Expected signature similar to: "
+            f"def {name}(tensors: List[Tensor], keys: List[str], args: List[str])"
+        )

@@ -1,0 +1,1 @@
+"""Work for the processes that run models: from a shard."""

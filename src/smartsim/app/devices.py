@@ -1,0 +1,81 @@
+"""The devices of this machine, found without importing a framework."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_NVIDIA: Final = re.compile(r"nvidia\d+")
+_AMD: Final = "/sys/class/kfd/kfd/topology/nodes"
+_VISIBLE: Final = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+
+
+def find_devices(environment: Mapping[str, str], devices: str = "/dev", topology: str = _AMD) -> list[str]:
+    """Return the CPU and every GPU that this process may use, as the database calls them.
+
+    Args:
+        environment: in which a scheduler may have named the GPUs (``CUDA_VISIBLE_DEVICES``, for instance).
+        devices: where NVIDIA's driver has a file for each GPU.
+        topology: where AMD's driver has a folder for each node, of which those with a GPU have a nonzero `gpu_id`.
+
+    Example:
+        >>> find_devices({}, "/nowhere", "/nowhere")
+        ['CPU']
+    """
+    count = sum(bool(_NVIDIA.fullmatch(name)) for name in _names(devices)) or sum(
+        _is_gpu(os.path.join(topology, node, "gpu_id")) for node in _names(topology)
+    )
+    if count and (visible := _visible(environment)) is not None:
+        count = min(count, len(visible[1]))
+    return ["CPU", *(f"GPU:{index}" for index in range(count))]
+
+
+def worker_environment(device: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a worker: of the GPUs it sees its own alone.
+
+    Args:
+        device: the worker's, such as ``GPU:1``: the second of those that are visible.
+        environment: of this process.
+
+    Example:
+        >>> worker_environment("GPU:1", {"CUDA_VISIBLE_DEVICES": "4,7"})
+        {'CUDA_VISIBLE_DEVICES': '7'}
+        >>> worker_environment("GPU:1", {})
+        {'CUDA_VISIBLE_DEVICES': '1', 'HIP_VISIBLE_DEVICES': '1'}
+    """
+    if not device.startswith("GPU:"):
+        return dict(environment)
+    index = int(device.removeprefix("GPU:"))
+    visible = _visible(environment)
+    if visible is None:
+        return {**environment, "CUDA_VISIBLE_DEVICES": str(index), "HIP_VISIBLE_DEVICES": str(index)}
+    name, chosen = visible
+    return {**environment, name: chosen[index] if index < len(chosen) else ""}
+
+
+def _visible(environment: Mapping[str, str]) -> tuple[str, list[str]] | None:
+    """Return the variable that names the GPUs to be used, and their names; None when there is none."""
+    for name in _VISIBLE:
+        if name in environment:
+            chosen = [part.strip() for part in environment[name].split(",")]
+            # What follows an entry that is no device is not visible, says the CUDA Programming Guide.
+            stop = next((place for place, part in enumerate(chosen) if part in ("", "-1", "NoDevFiles")), len(chosen))
+            return name, chosen[:stop]
+    return None
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
+
+
+def _is_gpu(path: str) -> bool:
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read().strip() not in ("", "0")
+    except OSError:
+        return False

@@ -1,0 +1,52 @@
+"""A shard with its workers: the process of a shard's step, ``python -m smartsim.app.shard FILE.json``.
+
+The process becomes the server, so that the step's signals are the server's, and the step ends as the server does. Before
+that it forks the supervisor of the shard's workers (`smartsim.app.supervisor`): a small process that talks to the server
+over a unix socket in a private directory, and ends after it. What becomes of it and of the workers never touches the data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+# Whatever is imported here delays the start of the server.
+_LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un has room for as many and a NUL
+_SOCKET = "s"
+
+
+def main() -> None:
+    """Become the server, with a supervisor beside it."""
+    with open(sys.argv[1], encoding="utf-8") as stream:
+        settings = json.load(stream)
+    program, *arguments = settings.pop("server")
+    directory = make_private_directory()
+    path = os.path.join(directory, _SOCKET)
+    server = os.getpid()
+    if os.fork() == 0:
+        from smartsim.app.supervisor import ShardSettings, supervise
+
+        supervise(ShardSettings(**settings), server, path)
+        return
+    try:
+        os.execvp(program, [program, *arguments, "--unixsocket", path, "--unixsocketperm", "700"])  # noqa: S606
+    except OSError as error:
+        sys.exit(f"The database server {program} cannot be started: {error.strerror}")
+
+
+def make_private_directory() -> str:
+    """Make a directory for a unix socket that only its owner can reach, with a path that is short enough."""
+    for parent in (os.environ.get("TMPDIR", ""), "/tmp"):  # noqa: S108 - the name is drawn at random, and the mode is 0700
+        path = os.path.join(parent, f"smartsim-{os.urandom(8).hex()}")
+        if os.path.isabs(path) and len(os.fsencode(path)) + 1 + len(_SOCKET) <= _LONGEST_SOCKET_PATH:
+            try:
+                os.mkdir(path, 0o700)
+            except OSError:
+                continue
+            return path
+    sys.exit("There is no directory for a unix socket: set TMPDIR to one that can be written and has a short path")
+
+
+if __name__ == "__main__":
+    main()

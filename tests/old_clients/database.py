@@ -1,0 +1,136 @@
+"""Databases as the clients of old find them: real servers with the module, real workers beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from module_server import MODULE
+from servers import Server, free_port, running_server
+from smartsim.domain.addresses import Address
+
+DEADLINE = 120.0  # for a worker to start: frameworks take their time
+SLOTS = 16384
+_PASSWORD = "not-for-sale"
+_WORKER = ("--user", "worker", "on", f">{_PASSWORD}", "~*", "&*", "+@all")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one shard.
+
+    Attributes:
+        server: what runs it.
+        client: of the tests themselves, to look behind the scenes.
+    """
+
+    server: Server
+    client: redis.Redis
+
+    @property
+    def tcp(self) -> str:
+        """What ``SSDB`` says of it."""
+        return str(self.server.tcp)
+
+    @property
+    def unix(self) -> str:
+        """What ``SSDB`` says of its unix socket."""
+        return str(self.server.unix)
+
+    def connections(self) -> int:
+        """Return how many connections came since the statistics of the server were reset."""
+        return int(self.client.info("stats")["total_connections_received"])
+
+    def statistics(self, key: str) -> dict[str, Any]:
+        """Return what AI.INFO says of a model or script."""
+        reply = self.client.execute_command("AI.INFO", key)
+        return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+
+
+@contextlib.contextmanager
+def running_database(directory: Path, *options: str, worker: bool = True) -> Iterator[Database]:
+    """Run a server with the module.
+
+    Args:
+        directory: where it works.
+        *options: more of its command line.
+        worker: whether to run a worker for the CPU beside it; it is ready then.
+    """
+    arguments = [*_WORKER, *options, "--loadmodule", str(MODULE)]
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(running_server(directory, *arguments, module=False))
+        client = redis.Redis(host=server.tcp.host, port=server.tcp.port, socket_timeout=DEADLINE)
+        stack.callback(client.close)
+        if worker:
+            stack.enter_context(_running_worker(server.unix, directory))
+        yield Database(server, client)
+
+
+@contextlib.contextmanager
+def running_cluster(directory: Path, shards: int) -> Iterator[Sequence[Database]]:
+    """Run a cluster, with a worker beside each shard; it is ready then.
+
+    Args:
+        directory: where it works.
+        shards: how many.
+    """
+    with contextlib.ExitStack() as stack:
+        databases = []
+        for number in range(shards):
+            path = directory / str(number)
+            path.mkdir()
+            options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+            databases.append(stack.enter_context(running_database(path, *options)))
+        _join(databases)
+        yield databases
+
+
+@contextlib.contextmanager
+def _running_worker(address: Address, directory: Path) -> Iterator[None]:
+    password, log = directory / "password", directory / "worker.log"
+    password.write_text(_PASSWORD)
+    readable, writable = os.pipe()
+    command = [sys.executable, "-m", "smartsim.app.worker", str(address), "--password-file", str(password)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--ready", str(writable)], pass_fds=[writable], stdout=output, stderr=subprocess.STDOUT
+        )
+    os.close(writable)
+    try:
+        with open(readable, "rb") as pipe:
+            told, _, _ = select.select([pipe], [], [], DEADLINE)
+            assert told, "the worker did not become ready"
+            assert pipe.read(1), f"the worker ended:\n{log.read_text(errors='replace')}"
+        yield
+    finally:
+        process.kill()
+        process.wait(DEADLINE)
+
+
+def _join(databases: Sequence[Database]) -> None:
+    bounds = [round(SLOTS * number / len(databases)) for number in range(len(databases) + 1)]
+    for database, first, end in zip(databases, bounds, bounds[1:], strict=False):
+        database.client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
+        for other in databases:
+            bus = other.client.config_get("cluster-port")["cluster-port"]
+            database.client.execute_command("CLUSTER MEET", other.server.tcp.host, other.server.tcp.port, bus)
+    deadline = time.monotonic() + DEADLINE
+    while not all(_complete(database, len(databases)) for database in databases):
+        assert time.monotonic() < deadline, "the cluster did not form"
+        time.sleep(0.05)  # it is the servers that find one another; nothing tells us when they have
+
+
+def _complete(database: Database, shards: int) -> bool:
+    info = database.client.execute_command("CLUSTER INFO")
+    text = info.decode() if isinstance(info, bytes) else "".join(f"{name}:{value}\n" for name, value in info.items())
+    return "cluster_state:ok" in text and f"cluster_known_nodes:{shards}" in text and f"cluster_size:{shards}" in text
