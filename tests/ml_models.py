@@ -255,8 +255,9 @@ def _graph(
     tf = _tensorflow()
     specs = [tf.TensorSpec(shape, dtype) for shape, dtype in inputs]
     if backend == "TFLITE":
+        # With an owner of variables, for which TensorFlow asks, inputs and outputs come out in another order.
         traced = tf.function(function).get_concrete_function(*specs)
-        return ModelBlob(bytes(tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module()).convert()))
+        return ModelBlob(bytes(tf.lite.TFLiteConverter.from_concrete_functions([traced]).convert()))
     names = tuple("xy"[: len(specs)])
     graph = tf.Graph()
     with graph.as_default():

@@ -60,7 +60,7 @@ class Runtime:
     backend = "TORCH"
 
     def __init__(self, function: Callable[[Arrays], Arrays]) -> None:
-        self.loads: list[object] = []
+        self.loads: list[tuple[bytes, str]] = []
         self._function = function
 
     def version(self) -> str | None:
@@ -74,8 +74,10 @@ class Runtime:
 
 
 class ScriptRuntime(Runtime):
-    def load(self, source: str, entry_points: Sequence[str], device: str) -> LoadedScript:  # type: ignore[override]
-        self.loads.append((source, entry_points, device))
+    def load(  # type: ignore[override]  # a script has a source and entry points
+        self, source: str, entry_points: Sequence[str], device: str
+    ) -> LoadedScript:
+        assert (source, entry_points, device) == ("source", ("f",), "CPU")
         return Model(self._function)
 
 
@@ -113,13 +115,13 @@ def test_equal_content_is_loaded_once_under_many_versions() -> None:
     programs: dict[int, Program] = {1: model(), 2: model(), 3: model(b"other")}
     answers, source, runtime = served([run(1, 1), run(2, 2), run(3, 3)], programs=programs)
     assert source.fetched == [1, 2, 3]
-    assert [blob for blob, _ in runtime.loads] == [b"m", b"other"]  # type: ignore[misc]
+    assert [blob for blob, _ in runtime.loads] == [b"m", b"other"]
     assert not any(answer.error for answer in answers.values())
 
 
 def test_what_was_dropped_is_loaded_anew_unless_another_version_has_it() -> None:
     programs: dict[int, Program] = {1: model(), 2: model()}
-    items = [run(1, 1), run(2, 2), Drop((1, 77)), run(3, 1), Drop((1, 2)), run(4, 1)]
+    items: list[Item] = [run(1, 1), run(2, 2), Drop((1, 77)), run(3, 1), Drop((1, 2)), run(4, 1)]
     _, source, runtime = served(items, programs=programs)
     assert source.fetched == [1, 2, 1, 1]
     assert len(runtime.loads) == 2
@@ -150,7 +152,7 @@ def test_a_batch_is_run_once_and_answered_request_by_request() -> None:
         (lambda _: [], (4,), "Number of keys given as OUTPUTS here does not match model definition"),
         (lambda _: [np.zeros(3, np.float16)], (4,), "ERR output 0 is of type float16, which tensors cannot be"),
         (lambda _: [np.zeros((0, 3))], (4,), "ERR output 0 has the shape (0, 3): there is nothing in it"),
-        (lambda _: 1 / 0, (4,), "ERR ZeroDivisionError: division by zero"),  # type: ignore[arg-type,return-value]
+        (lambda _: 1 / 0, (4,), "ERR ZeroDivisionError: division by zero"),
     ],
 )
 def test_what_a_model_does_wrong_is_the_client_s_answer(
@@ -168,7 +170,7 @@ def test_outputs_of_one_request_have_any_shape() -> None:
 
 def test_a_model_that_cannot_be_loaded_says_why_in_one_line() -> None:
     programs: dict[int, Program] = {1: model(b"bad"), 2: model(backend="ONNX")}
-    items = [Check(1, 1, "TORCH"), run(2), Check(3, 2, "ONNX")]
+    items: list[Item] = [Check(1, 1, "TORCH"), run(2), Check(3, 2, "ONNX")]
     answers, _, runtime = served(items, programs=programs)
     assert answers[1].error == answers[2].error == "ERR these bytes are no model"
     assert "ONNX" in answers[3].error

@@ -89,12 +89,12 @@ def test_any_tensors_come_and_go_as_they_are(
         item = source.next()
         assert isinstance(item, Run)
         assert (item.job, item.version, item.backend, item.rows, item.outputs) == (7, 3, "ONNX", (1,), len(outputs))
-        assert all(map(same, item.inputs, inputs))
+        assert all(same(*pair) for pair in zip(item.inputs, inputs, strict=True))
         assert all(array.flags.c_contiguous and array.flags.writeable for array in item.inputs)
         with pytest.raises(WorkSourceLostError):
             source.done(7, 12, outputs, item.rows)
     (answered,) = shard.answers[7].outputs
-    assert all(map(same, answered, outputs))
+    assert all(same(*pair) for pair in zip(answered, outputs, strict=True))
 
 
 @given(rows=st.lists(st.integers(1, 5), min_size=2, max_size=9), width=st.integers(1, 3))
@@ -106,13 +106,14 @@ def test_a_batch_is_one_array_and_its_outputs_are_cut(opened: Open, rows: list[i
         item = source.next()
         assert isinstance(item, Run)
         assert item.rows == tuple(rows)
-        assert all(map(same, item.inputs, (first, second)))
+        assert same(item.inputs[0], first)
+        assert same(item.inputs[1], second)
         with pytest.raises(WorkSourceLostError):
             source.done(1, 0, [second * 2, first], item.rows)
     cuts = [np.split(array, np.cumsum(rows)[:-1]) for array in (second * 2, first)]
     assert len(shard.answers[1].outputs) == len(rows)
     for answered, expected in zip(shard.answers[1].outputs, zip(*cuts, strict=True), strict=True):
-        assert all(map(same, answered, expected))
+        assert all(same(*pair) for pair in zip(answered, expected, strict=True))
 
 
 def test_a_thousand_requests_and_large_tensors_go_through(opened: Open) -> None:

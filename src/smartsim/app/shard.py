@@ -1,8 +1,9 @@
 """A shard with its workers: the process of a shard's step, ``python -m smartsim.app.shard FILE.json``.
 
-The process becomes the server, so that the step's signals are the server's, and the step ends as the server does. Before
-that it forks the supervisor of the shard's workers (`smartsim.app.supervisor`): a small process that talks to the server
-over a unix socket in a private directory, and ends after it. What becomes of it and of the workers never touches the data.
+The process becomes the server, so that the step's signals are the server's, and the step ends as the server does.
+Before that it forks the supervisor of the shard's workers (`smartsim.app.supervisor`): a small process that talks to
+the server over a unix socket in a private directory, and ends after it. What becomes of the supervisor and the workers
+never touches the data.
 """
 
 from __future__ import annotations

@@ -60,12 +60,12 @@ class ShardSettings:
 
 
 def supervise(settings: ShardSettings, server: int, path: str) -> None:
-    """Run workers for a shard until its server ends, then remove its directory.
+    """Run workers for a shard until its server ends.
 
     Args:
         settings: of the shard.
         server: the process id of the server; the parent of this process.
-        path: of its unix socket, alone in its directory.
+        path: of its unix socket, alone in its directory; both are removed.
     """
     # A signal to the whole group means that the server is about to end: workers are needed no more. It is received as
     # a byte, among the other things that are waited for.
@@ -76,7 +76,7 @@ def supervise(settings: ShardSettings, server: int, path: str) -> None:
     try:
         ended = exit_descriptor(server)
         if os.getppid() == server:
-            _keep_all(settings, Address.unix(path), _Events(ended, wake))
+            _keep_all(settings, path, _Events(ended, wake))
     except ProcessLookupError:
         pass  # the server did not even start
     except WorkSourceLostError as error:
@@ -109,17 +109,24 @@ class _Events:
         select.select([self._ended], [], [])
 
 
-def _keep_all(settings: ShardSettings, address: Address, events: _Events) -> None:
+def _keep_all(settings: ShardSettings, path: str, events: _Events) -> None:
     with open(settings.password_file, encoding="utf-8") as stream:
         password = stream.read().strip()
     versions = installed_versions()
     devices = find_devices(os.environ) if settings.devices is None else settings.devices
-    keepers = [_Keeper(settings, device, address, password, versions) for device in devices]
+    while not os.path.exists(path):
+        if events.wait(_CONNECT_INTERVAL):
+            return
+    # The socket is reached through a descriptor, so that its file can go at once: whatever kills all of this, and
+    # however suddenly, leaves nothing behind.
+    socket = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    keepers = [_Keeper(settings, device, socket, password, versions) for device in devices]
     try:
         for keeper in keepers:
             while not keeper.announce():
                 if events.wait(_CONNECT_INTERVAL):
                     return
+        shutil.rmtree(os.path.dirname(path), ignore_errors=True)
         for keeper in keepers:
             keeper.start()
         events.wait()
@@ -135,17 +142,18 @@ class _Keeper:
     Args:
         settings: of the shard.
         device: the worker's.
-        address: of the shard.
+        socket: a descriptor of the unix socket of the shard.
         password: to log in there.
         versions: of the frameworks, by backend.
     """
 
     def __init__(
-        self, settings: ShardSettings, device: str, address: Address, password: str, versions: Mapping[str, str]
+        self, settings: ShardSettings, device: str, socket: int, password: str, versions: Mapping[str, str]
     ) -> None:
         self._settings = settings
         self._device = device
-        self._address = address
+        self._socket = socket
+        self._address = Address.unix(f"/proc/self/fd/{socket}")
         self._password = password
         self._versions = versions
         self._log = os.path.join(settings.directory, f"{settings.name}_worker_{device.replace(':', '')}.log")
@@ -265,7 +273,7 @@ class _Keeper:
                     stdout=log,
                     stderr=log,
                     env=worker_environment(self._device, os.environ),
-                    pass_fds=[told],
+                    pass_fds=[told, self._socket],
                 )
                 return self._process, ready
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -81,6 +82,7 @@ class TensorFlowModel:
         options = import_module("tensorflow.core.protobuf.config_pb2").CallableOptions(feed=inputs, fetch=outputs)
         # What is public (`Session.run`, `Session.make_callable`) does the same with 40 us of Python on top, per call.
         self._run = session._make_callable_from_options(options)  # noqa: SLF001 - see above
+        weakref.finalize(self, session.close)  # at the latest before Python takes its modules apart
         self._input_names = model.inputs
         self._output_names = model.outputs
 

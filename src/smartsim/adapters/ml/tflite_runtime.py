@@ -97,11 +97,11 @@ class TfliteModel:
     def _new(self) -> tuple[Any, _Shapes]:
         interpreter = self._interpreter(model_content=self._blob, num_threads=self._threads)
         interpreter.allocate_tensors()
-        return interpreter, tuple(tuple(details["shape"]) for details in interpreter.get_input_details())
+        return interpreter, tuple(tuple(details["shape"].tolist()) for details in interpreter.get_input_details())
 
     def _resize(self, interpreter: Any, shapes: _Shapes) -> None:
         for details, shape in zip(self._inputs, shapes, strict=True):
-            known = tuple(details["shape_signature"])
+            known = tuple(details["shape_signature"].tolist())
             if len(known) != len(shape) or any(a not in {-1, b} for a, b in zip(known[1:], shape[1:], strict=True)):
                 raise ValueError(f"the input {details['name']} takes tensors of the shape {known}, not {shape}")
             interpreter.resize_tensor_input(details["index"], shape)

@@ -122,13 +122,3 @@ def parameters(arguments: Sequence[Any]) -> Parameters:
     takes_list = bool(rest) and rest[0].type.annotation_str == "List[Tensor]"
     only_tensors = all(argument.has_default_value() for argument in rest[takes_list:])
     return Parameters(names, single - len(names), takes_list, only_tensors)
-
-
-def arity(result: Any) -> int:
-    """Return how many tensors a type stands for, 0 when that shows in a run only."""
-    if result.kind() == "TensorType":
-        return 1
-    if result.kind() != "TupleType":
-        return 0
-    inner = [arity(element) for element in result.elements()]
-    return sum(inner) if all(inner) else 0

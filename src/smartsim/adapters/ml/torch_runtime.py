@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from smartsim.adapters.ml.framework import failure
 from smartsim.adapters.ml.torch_calls import (
     TORCH,
-    arity,
     flat,
     imported_torch,
     parameters,
@@ -62,7 +61,7 @@ class TorchModel:
         self._parameters = parameters(schema.arguments[1:])  # without `self`
         if not self._parameters.only_tensors:
             raise ValueError(f"forward takes something else than tensors: {schema}")
-        self._outputs = arity(schema.returns[0].type)
+        self._outputs = _arity(schema.returns[0].type)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -89,3 +88,13 @@ class TorchModel:
         except Exception as error:
             raise failure(error) from error
         raise ModelRuntimeError(f"ERR the model returned a {type(result).__name__}: it has to return tensors")
+
+
+def _arity(result: Any) -> int:
+    """Return how many tensors a type stands for, 0 when that shows in a run only."""
+    if result.kind() == "TensorType":
+        return 1
+    if result.kind() != "TupleType":
+        return 0
+    inner = [_arity(element) for element in result.elements()]
+    return sum(inner) if all(inner) else 0

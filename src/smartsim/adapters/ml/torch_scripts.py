@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,9 @@ from smartsim.ports.model_runtime import ModelRuntimeError, Parallelism
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+_EXCEPTIONS = {
+    name: kind for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)
+}
 _ENTRY_POINT = ("List[Tensor]", "List[str]", "List[str]")
 
 
@@ -42,14 +47,12 @@ class TorchScriptRuntime:
         return torch_version()
 
     def load(self, source: str, entry_points: Sequence[str], device: str) -> TorchScript:
-        """Compile a script; see `ScriptRuntime.load`. The only names that it knows are `torch` and `math`."""
-        import math
-
+        """Compile a script; see `ScriptRuntime.load`. Of Python it knows `torch`, `math` and the exceptions."""
         torch = imported_torch(self._parallelism)
         place = torch_device(torch, device)
         unit = torch.jit.CompilationUnit()
         try:
-            unit.define(source, {"torch": torch, "math": math}.get)
+            unit.define(source, {"torch": torch, "math": math, **_EXCEPTIONS}.get)
             functions = {function.name: function for function in unit.get_functions()}
             for function in functions.values():
                 _refuse_python(function)
@@ -110,9 +113,10 @@ class TorchScript:
 
 def _refuse_python(function: Any) -> None:
     """Refuse what is not TorchScript: a call that would be handed to the Python interpreter of the worker."""
-    call = function.inlined_graph.findNode("prim::PythonOp")
+    graph = function.inlined_graph
+    call = graph.findNode("prim::PythonOp")
     if call is not None:
-        raise ValueError(f"the function {function.name} calls Python, not TorchScript: {call}")
+        raise ValueError(f"the function {function.name} calls Python: {call}")
 
 
 def _check_entry_point(name: str, function: Any) -> None:

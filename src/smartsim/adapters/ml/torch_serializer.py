@@ -7,11 +7,14 @@ import inspect
 import io
 import re
 import textwrap
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from smartsim.adapters.ml.framework import imported
-from smartsim.adapters.ml.torch_calls import TORCH, arity, parameters
+from smartsim.adapters.ml.torch_calls import TORCH
+from smartsim.adapters.ml.torch_runtime import TorchRuntime
+from smartsim.ports.model_runtime import ModelBlob, ModelRuntimeError
 from smartsim.ports.model_serializer import SerializedModel
 
 
@@ -41,23 +44,44 @@ class TorchSerializer:
             compiled = self._compiled(torch, model)
         else:
             raise TypeError(f"a model of torch is a torch.nn.Module or compiled by torch.jit, not {model!r}")
-        schema = compiled.schema if isinstance(model, torch.jit.ScriptFunction) else compiled.forward.schema
-        takes = parameters([argument for argument in schema.arguments if argument.name != "self"])
         file = io.BytesIO()
         torch.jit.save(compiled, file)
-        names = () if takes.takes_list else takes.names
-        return SerializedModel(file.getvalue(), TORCH, names, ("",) * arity(schema.returns[0].type))
+        blob = _without_origin(file)
+        try:
+            loaded = TorchRuntime().load(ModelBlob(blob), "CPU")
+        except ModelRuntimeError as error:
+            raise ValueError(str(error).removeprefix("ERR ")) from error
+        return SerializedModel(blob, TORCH, loaded.input_names, loaded.output_names)
 
     def _compiled(self, torch: Any, model: Any) -> Any:
         try:
-            if self._example_inputs:
-                return torch.jit.trace(copy.deepcopy(model).eval(), self._example_inputs)
-            return torch.jit.script(model)
+            if not self._example_inputs:
+                return torch.jit.script(model)
+            # Traced as a function: a module would be named otherwise each time that it is traced.
+            still = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+
+            def forward(*tensors: Any) -> Any:
+                return still(*tensors)
+
+            return torch.jit.trace(forward, self._example_inputs)
         except Exception as error:
             raise ValueError(
                 f"TorchScript cannot compile the {type(model).__name__}: {error}\n"
                 "Give example inputs to have it traced instead, if they are not what is wrong"
             ) from error
+
+
+def _without_origin(archive: io.BytesIO) -> bytes:
+    """Return a TorchScript archive without what it says of the Python source that it was made from.
+
+    That names files, and of a traced module the lines that called: it would make the bytes others every time.
+    """
+    stripped = io.BytesIO()
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(stripped, "w") as new:
+        for name in old.namelist():
+            if not name.endswith((".debug_pkl", "/.data/serialization_id")):
+                new.writestr(zipfile.ZipInfo(name), old.read(name))
+    return stripped.getvalue()
 
 
 def function_source(function: Callable[..., Any]) -> str:

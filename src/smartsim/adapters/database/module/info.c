@@ -254,7 +254,7 @@ static void add_program(InfoReply *info, const struct program *program) {
     char text[BATCH_SIZES_LEN];
     snprintf(text, sizeof text, "%s_%llu", program->kind == PROGRAM_MODEL ? "model" : "script", program->version);
     server.InfoBeginDictField(info, text);
-    if (program->name != NULL) add_escaped(info, "name", program->name);
+    add_escaped(info, "name", program->name);
     server.InfoAddFieldCString(info, "backend", backend_names[program->backend]);
     add_escaped(info, "device", program->device_name);
     server.InfoAddFieldULongLong(info, "waiting", queue_waiting(program));
@@ -270,10 +270,11 @@ static void add_program(InfoReply *info, const struct program *program) {
     server.InfoEndDictField(info);
 }
 
+/* Those that were run; one that was only checked has no name. */
 static void add_programs(InfoReply *info, const char *section, enum program_kind kind) {
     if (server.InfoAddSection(info, section) != MODULE_OK) return;
     for (const struct program *program = programs; program != NULL; program = program->next) {
-        if (program->kind == kind) add_program(info, program);
+        if (program->kind == kind && program->name != NULL) add_program(info, program);
     }
 }
 

@@ -1,0 +1,74 @@
+"""How the process of a shard's step becomes the server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smartsim.app.runtimes import installed_versions
+from smartsim.app.shard import make_private_directory
+
+DEADLINE = 30.0
+
+
+def test_the_directory_of_the_socket_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    directory = Path(make_private_directory())
+    assert directory.parent == tmp_path
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert Path(make_private_directory()) != directory
+
+
+@pytest.mark.parametrize("unusable", ["", "relative", "/no/such/directory", "/" + "x" * 90])
+def test_a_directory_that_cannot_hold_a_socket_is_not_used(unusable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", unusable)
+    directory = Path(make_private_directory())
+    directory.rmdir()
+    assert directory.parent == Path("/tmp")
+
+
+def _settings(directory: Path, *server: str) -> Path:
+    path = directory / "shard.json"
+    settings: dict[str, object] = {"name": "s", "directory": str(directory), "server": server, "user": "worker"}
+    settings |= {"devices": ["CPU"], "password_file": str(path), "threads": 1, "intra_op": 0, "inter_op": 0}
+    path.write_text(json.dumps(settings))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("server", "code", "words"),
+    [
+        (("sh", "-c", "echo $0 $1; exit 3", "server"), 3, "server --unixsocket"),
+        (("sh", "-c", "kill -9 $$"), -9, ""),
+        (("/no/such/server",), 1, "The database server /no/such/server cannot be started: No such file or directory"),
+    ],
+)
+def test_the_step_ends_as_the_server_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: tuple[str, ...], code: int, words: str
+) -> None:
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    command = [sys.executable, "-P", "-m", "smartsim.app.shard", str(_settings(tmp_path, *server))]
+    # The output is complete when what stands beside the server has ended, too.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == code
+    assert words in done.stdout + done.stderr
+    assert not list(temporary.iterdir())
+
+
+def test_frameworks_are_found_by_what_is_installed(tmp_path: Path) -> None:
+    for name in ("torch-2.9.1+cpu", "onnxruntime_gpu-1.20.0", "tensorflow_cpu-2.21.0", "torchvision-0.1", "ai_edge-1"):
+        (tmp_path / f"{name}.dist-info").mkdir()
+    (tmp_path / "ai_edge_litert-1.0").mkdir()
+    assert installed_versions(["/nowhere", str(tmp_path)]) == {"TORCH": "2.9.1+cpu", "ONNX": "1.20.0", "TF": "2.21.0"}
+
+
+def test_what_keeps_workers_running_stays_small() -> None:
+    code = "import sys, smartsim.app.supervisor as s; s.installed_versions(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert not {"numpy", "torch", "redis", "importlib.metadata"} & set(done.stdout.split())

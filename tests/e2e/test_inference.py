@@ -1,0 +1,210 @@
+"""Models in a database that an experiment starts: run, killed, killed again, and gone without a trace."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import redis
+import torch
+
+from scripts import processes_in
+from smartsim import Experiment
+from smartsim.database import Orchestrator
+from smartsim.status import SmartSimStatus
+
+DEADLINE = 60.0
+X = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+class Linear(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x + 1
+
+
+class Endless(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        while bool((x == x).all()):  # noqa: PLR0124 - true, but the compiler cannot know
+            x = x * 1
+        return x
+
+
+def blob(module: torch.nn.Module) -> bytes:
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is what the database runs
+        torch.jit.save(torch.jit.script(module), stream)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def exp(tmp_path: Path) -> Iterator[Experiment]:
+    with Experiment("inference", str(tmp_path)) as exp:
+        yield exp
+
+
+@pytest.fixture
+def database(exp: Experiment) -> Orchestrator:
+    database = exp.create_database(port=0, interface="lo", threads_per_queue=1, intra_op_threads=1)
+    exp.start(database)
+    return database
+
+
+@pytest.fixture
+def client(exp: Experiment, database: Orchestrator) -> Iterator[redis.Redis]:
+    del exp
+    host, _, port = database.get_address()[0].rpartition(":")
+    with redis.Redis(host, int(port), socket_timeout=DEADLINE) as client:
+        client.execute_command("AI.TENSORSET", "x", "FLOAT", 4, 3, "BLOB", X.tobytes())
+        yield client
+
+
+def store(client: redis.Redis, name: str, content: bytes) -> None:
+    assert client.execute_command("AI.MODELSTORE", name, "TORCH", "CPU", "BLOB", content) == b"OK"
+
+
+def run(client: redis.Redis, name: str, *options: object) -> np.ndarray:
+    client.delete("y")
+    command = ("AI.MODELEXECUTE", name, "INPUTS", 1, "x", "OUTPUTS", 1, "y", *options)
+    assert client.execute_command(*command) == b"OK"
+    return np.frombuffer(client.execute_command("AI.TENSORGET", "y", "BLOB"), np.float32).reshape(4, 3)
+
+
+def processes(database: Orchestrator, module: str) -> list[psutil.Process]:
+    """Return the processes of a database that run a module of the package."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == Path(database.path) and module in process.cmdline():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def the_worker(database: Orchestrator) -> psutil.Process:
+    until(lambda: processes(database, "smartsim.app.worker"), "there is no worker")
+    (worker,) = processes(database, "smartsim.app.worker")
+    return worker
+
+
+def test_a_model_runs_as_soon_as_the_database_is_there(client: redis.Redis) -> None:
+    store(client, "m", blob(Linear()))
+    assert np.array_equal(run(client, "m"), 2 * X + 1)
+
+
+def test_what_cannot_be_loaded_is_not_stored(client: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match="TORCH backend cannot load the model"):
+        client.execute_command("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", b"no model")
+    assert not client.exists("m")
+    store(client, "m", blob(Linear()))
+    client.execute_command("AI.TENSORSET", "x", "FLOAT", 2, "BLOB", b"\0" * 8)
+    assert client.execute_command("AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y") == b"OK"
+
+
+def test_a_worker_that_is_killed_comes_back(database: Orchestrator, client: redis.Redis) -> None:
+    store(client, "m", blob(Linear()))
+    for _ in range(3):
+        worker = the_worker(database)
+        worker.kill()
+        assert np.array_equal(run(client, "m"), 2 * X + 1)
+        assert the_worker(database).pid != worker.pid
+    assert "ended by SIGKILL" in Path(database.path, "orchestrator_0.err").read_text()
+
+
+def test_a_run_that_never_ends_is_ended_with_its_worker(database: Orchestrator, client: redis.Redis) -> None:
+    store(client, "endless", blob(Endless()))
+    store(client, "m", blob(Linear()))
+    worker = the_worker(database)
+    with pytest.raises(redis.ResponseError, match="timed out after 100 ms"):
+        run(client, "endless", "TIMEOUT", 100)
+    assert np.array_equal(run(client, "m"), 2 * X + 1)
+    assert the_worker(database).pid != worker.pid
+
+
+@pytest.mark.parametrize("grace", [0.0, 5.0])
+def test_nothing_is_left_after_the_stop(
+    exp: Experiment, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, grace: float
+) -> None:
+    temporary = tmp_path_factory.mktemp("t")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    database = exp.create_database(port=0)
+    exp.start(database)
+    the_worker(database)
+    exp.stop(database, grace=grace)
+    assert exp.get_status(database) == [SmartSimStatus.STATUS_CANCELLED]
+    assert not processes_in(Path(database.path))
+    assert not list(temporary.iterdir())
+
+
+def test_workers_end_with_a_server_that_dies(exp: Experiment, database: Orchestrator, client: redis.Redis) -> None:
+    server = int(client.info("server")["process_id"])
+    worker = the_worker(database)
+    os.kill(server, signal.SIGKILL)
+    assert exp.wait(database, timeout=DEADLINE) == [SmartSimStatus.STATUS_FAILED]
+    worker.wait(DEADLINE)
+    until(lambda: not processes_in(Path(database.path)), "something is left")
+
+
+def test_the_data_outlive_what_keeps_the_workers(database: Orchestrator, client: redis.Redis) -> None:
+    store(client, "m", blob(Linear()))
+    (supervisor,) = processes(database, "smartsim.app.shard")
+    supervisor.kill()
+    until(lambda: not processes(database, "smartsim.app.shard"), "it lives on")
+    assert np.array_equal(run(client, "m"), 2 * X + 1)
+    assert database.is_active()
+
+
+def test_workers_that_do_not_start_are_an_error_that_says_why(
+    exp: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "numpy.py").write_text("raise ImportError('this numpy is broken')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{broken}:{os.environ.get('PYTHONPATH', '')}")
+    database = exp.create_database(port=0)
+    exp.start(database)
+    host, _, port = database.get_address()[0].rpartition(":")
+    with redis.Redis(host, int(port), socket_timeout=DEADLINE) as client:
+        for _ in range(2):  # the first waits for it, the second is told at once
+            with pytest.raises(redis.ResponseError, match=r"workers for CPU do not start: .*this numpy is broken.*log"):
+                client.execute_command("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", blob(Linear()))
+        assert client.set("data", "are there")
+
+
+def test_options_reach_the_workers_and_passwords_do_not_show(exp: Experiment) -> None:
+    database = exp.create_database(port=0, threads_per_queue=3, inter_op_parallelism=2, intra_op_threads=1)
+    exp.start(database)
+    command = the_worker(database).cmdline()
+    for option, value in (("--threads", "3"), ("--inter-op", "2"), ("--intra-op", "1")):
+        assert command[command.index(option) + 1] == value
+    secret = Path(database.path, "orchestrator_0_worker_password")
+    assert secret.stat().st_mode & 0o777 == 0o600
+    password = secret.read_text().strip()
+    assert len(password) >= 32
+    assert password not in " ".join(command)
+    assert password not in "".join(the_worker(database).environ().values())
+    host, _, port = database.get_address()[0].rpartition(":")
+    with (
+        redis.Redis(host, int(port), socket_timeout=DEADLINE) as application,
+        redis.Redis(host, int(port), username="worker", password=password, socket_timeout=DEADLINE) as worker,
+    ):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            application.execute_command("AI._WORKER", "NEXT")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            worker.get("key")
