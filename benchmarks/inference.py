@@ -281,21 +281,21 @@ def shard(directory: str) -> Iterator[tuple[Address, Address]]:
     password.write_text("secret")
     server_command = [str(_binary.get_binary_path()), "--bind", "127.0.0.1", "--port", str(tcp.port), "--save", ""]
     server_command += ["--unixsocket", unix.path, "--dir", directory, "--loadmodule", str(MODULE)]
-    server_command += ["--user", "worker on >secret +ai._worker"]
+    server_command += ["--user", "worker", "on", ">secret", "+ai._worker"]
     worker_command = [sys.executable, "-m", "smartsim.app.worker", str(unix), "--password-file", str(password)]
     worker_command += ["--intra-op", "1", "--inter-op", "1"]
     with contextlib.ExitStack() as stack:
         server = subprocess.Popen(server_command, stdout=subprocess.DEVNULL)
         stack.callback(server.wait, 30)
         stack.callback(server.terminate)
-        while not Path(unix.path).exists():
+        while not Path(unix.path).exists() and server.poll() is None:
             time.sleep(0.01)
         worker = subprocess.Popen(worker_command)
         stack.callback(worker.wait, 30)
         stack.callback(worker.terminate)
         with contextlib.closing(PlainClient(unix).socket) as end:
             told = b""
-            while b"ai_worker" not in told:
+            while b"ai_worker_" not in told and worker.poll() is None:
                 end.sendall(command("INFO", "ai_workers"))
                 told = end.recv(65536)
         yield unix, tcp

@@ -105,6 +105,25 @@ def test_at_the_second_death_a_request_fails_and_the_error_says_so(
             assert other.receive() == b"OK"
 
 
+def test_a_process_that_died_is_not_tried_again_on_its_other_connection(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
+) -> None:
+    with (
+        ScriptedWorker(shared.socket, process=1, TORCH="2") as sibling,
+        ScriptedWorker(shared.socket, role="SUPERVISOR", process=9, TORCH="2"),
+    ):
+        client.send(*RUN)
+        worker.next()
+        sibling.want()
+        worker.close()
+        await_waiting(db, 1)
+        assert not sibling.answered()
+        sibling.close()
+        with ScriptedWorker(shared.socket, process=2, TORCH="2") as other:
+            answer(other, other.next())
+            assert client.receive() == b"OK"
+
+
 def test_requests_of_a_worker_that_died_come_before_those_that_came_later(
     shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
 ) -> None:
@@ -509,7 +528,10 @@ def test_the_workers_commands_are_in_order(shared: Server, worker: ScriptedWorke
         (("UNAVAILABLE", "x"), "takes a supervisor's reason"),
         (("DANCE",), "unsupported subcommand"),
     ]:
-        with ScriptedWorker(shared.socket, TORCH="2") as other, pytest.raises(redis.ResponseError, match=error):
+        with (
+            ScriptedWorker(shared.socket, process=5, TORCH="2") as other,
+            pytest.raises(redis.ResponseError, match=error),
+        ):
             other.ask("AI._WORKER", *words)
     client.send(*RUN)
     worker.next()

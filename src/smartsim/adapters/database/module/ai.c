@@ -15,10 +15,9 @@
 #include "store_commands.h"
 #include "tensor_commands.h"
 #include "tensor_key.h"
+#include "version.h"
 #include "worker.h"
 #include "worker_commands.h"
-
-enum { MODULE_VERSION = 1 };
 
 static const struct {
     const char *name;
@@ -104,7 +103,7 @@ int RedisModule_OnLoad(Context *ctx, String **argv, int argc) {
     if (!worker_register(ctx) || server.SubscribeToServerEvent(ctx, clock_beat, beat) != MODULE_OK) {
         return refuse(ctx, "the server does not tell of ", "its clock and its clients");
     }
-    info_register(ctx);
+    if (!info_register(ctx)) return refuse(ctx, "the server refused ", "sections of INFO");
     const char *refused = create_commands(ctx);
     if (refused != NULL) return refuse(ctx, "the server refused the command ", refused);
     return MODULE_OK;

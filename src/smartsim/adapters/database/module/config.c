@@ -38,9 +38,9 @@ static const char *set_number(String **args, int count, long long *setting, cons
 }
 
 static int get(Context *ctx, const String *name) {
-    if (text_is(name, "MODEL_CHUNK_SIZE", 16)) return server.ReplyWithLongLong(ctx, config_model_chunk_size);
-    if (text_is(name, "MINBATCHTIMEOUT", 15)) return server.ReplyWithLongLong(ctx, config_min_batch_timeout);
-    if (text_is(name, "BACKENDSPATH", 12) && backends_path != NULL) {
+    if (WORD_IS(name, "MODEL_CHUNK_SIZE")) return server.ReplyWithLongLong(ctx, config_model_chunk_size);
+    if (WORD_IS(name, "MINBATCHTIMEOUT")) return server.ReplyWithLongLong(ctx, config_min_batch_timeout);
+    if (WORD_IS(name, "BACKENDSPATH") && backends_path != NULL) {
         return server.ReplyWithString(ctx, backends_path);
     }
     return server.ReplyWithNull(ctx);
@@ -51,15 +51,15 @@ int config_command(Context *ctx, String **argv, int argc) {
     if (argc < 2) return server.ReplyWithError(ctx, arity);
     String **args = argv + 2;
     const int count = argc - 2;
-    if (text_is(argv[1], "GET", 3)) return count == 1 ? get(ctx, args[0]) : server.ReplyWithError(ctx, arity);
-    if (text_is(argv[1], "LOADBACKEND", 11)) return reply_error(ctx, count == 2 ? load_backend(args[0]) : arity);
-    if (text_is(argv[1], "BACKENDSPATH", 12)) return reply_error(ctx, set_path(args, count));
-    if (text_is(argv[1], "MODEL_CHUNK_SIZE", 16)) {
+    if (WORD_IS(argv[1], "GET")) return count == 1 ? get(ctx, args[0]) : server.ReplyWithError(ctx, arity);
+    if (WORD_IS(argv[1], "LOADBACKEND")) return reply_error(ctx, count == 2 ? load_backend(args[0]) : arity);
+    if (WORD_IS(argv[1], "BACKENDSPATH")) return reply_error(ctx, set_path(args, count));
+    if (WORD_IS(argv[1], "MODEL_CHUNK_SIZE")) {
         return reply_error(ctx, set_number(args, count, &config_model_chunk_size,
                                            "ERR MODEL_CHUNK_SIZE: missing chunk size",
                                            "ERR MODEL_CHUNK_SIZE: invalid chunk size"));
     }
-    if (text_is(argv[1], "MINBATCHTIMEOUT", 15)) {
+    if (WORD_IS(argv[1], "MINBATCHTIMEOUT")) {
         return reply_error(ctx, set_number(args, count, &config_min_batch_timeout,
                                            "ERR MINBATCHTIMEOUT: missing milliseconds",
                                            "ERR MINBATCHTIMEOUT: invalid milliseconds"));

@@ -22,17 +22,10 @@ struct names {
     size_t capacity; /* a power of two, more than there are names */
 };
 
-static bool same_text(const String *one, const String *other) {
-    size_t len, other_len;
-    const char *text = server.StringPtrLen(one, &len);
-    const char *other_text = server.StringPtrLen(other, &other_len);
-    return len == other_len && memcmp(text, other_text, len) == 0;
-}
-
 /* The slot of a name, or the empty one where it belongs. */
 static struct name *find_name(const struct names *names, const String *text) {
     size_t slot = call_hash_string(0, text) & (names->capacity - 1);
-    while (names->slots[slot].text != NULL && !same_text(names->slots[slot].text, text)) {
+    while (names->slots[slot].text != NULL && !text_same(names->slots[slot].text, text)) {
         slot = (slot + 1) & (names->capacity - 1);
     }
     return &names->slots[slot];
@@ -134,7 +127,7 @@ static const char *parse_op(struct parser *parser, const struct dag_form *form, 
     }
 }
 
-static const char *parse_persists(struct parser *parser, const struct run_list *keys) {
+static const char *parse_persists(struct parser *parser, const struct strings *keys) {
     struct dag *dag = parser->dag;
     dag->persisted = server.Alloc((keys->len + 1) * sizeof *dag->persisted);
     for (size_t i = 0; i < keys->len; i++) {
@@ -144,7 +137,7 @@ static const char *parse_persists(struct parser *parser, const struct run_list *
         slot->persisted = true;
         dag->persisted[i] = slot->value;
     }
-    dag->persist_keys = run_hold_list(*keys);
+    dag->persist_keys = strings_hold(keys->items, keys->len);
     return NULL;
 }
 

@@ -5,8 +5,6 @@
 #include "errors.h"
 #include "tensor.h"
 
-#define WORD_IS(word, keyword) text_is(word, keyword, sizeof(keyword) - 1)
-
 /* --- What stands before the first `|>` --- */
 
 static const char *unexpected(const String *word) {
@@ -16,7 +14,7 @@ static const char *unexpected(const String *word) {
     return error_format("ERR Invalid DAG command. Unexpected argument:  %.*s", (int)len, text);
 }
 
-static const char *take_keys(struct dag_words *words, const char *keyword, struct run_list *keys) {
+static const char *take_keys(struct dag_words *words, const char *keyword, struct strings *keys) {
     long long len = 0;
     const bool given = words->next < words->argc;
     if (!given || server.StringToLongLong(words->argv[words->next++], &len) != MODULE_OK || len < 1) {
@@ -25,7 +23,7 @@ static const char *take_keys(struct dag_words *words, const char *keyword, struc
     if (len > words->argc - words->next) {
         return error_format("ERR number of keys to %s does not match the number of given arguments", keyword);
     }
-    *keys = (struct run_list){words->argv + words->next, (size_t)len};
+    *keys = (struct strings){words->argv + words->next, (size_t)len};
     words->next += (int)len;
     return NULL;
 }
@@ -118,7 +116,7 @@ const char *dag_check_piece(const struct dag_form *form, const struct dag_piece 
 
 /* --- Keys --- */
 
-static void report_list(Context *ctx, String **argv, const struct run_list *list) {
+static void report_list(Context *ctx, String **argv, const struct strings *list) {
     for (size_t i = 0; i < list->len; i++) server.KeyAtPos(ctx, (int)(list->items - argv) + (int)i);
 }
 

@@ -20,7 +20,7 @@ struct dag_words {
 };
 
 struct dag_options {
-    struct run_list load, persist;
+    struct strings load, persist;
     const String *routing; /* read and not needed: a cluster finds the shard by the keys */
     long long timeout;     /* milliseconds, 0 for none */
 };

@@ -117,7 +117,7 @@ int info_command(Context *ctx, String **argv, int argc) {
         return server.ReplyWithError(ctx, "ERR wrong number of arguments for 'AI.INFO' command");
     }
     const bool reset = argc == 3;
-    if (reset && !text_is(argv[2], "RESETSTAT", 9)) return server.ReplyWithError(ctx, "ERR unsupported subcommand");
+    if (reset && !WORD_IS(argv[2], "RESETSTAT")) return server.ReplyWithError(ctx, "ERR unsupported subcommand");
     Key *key;
     struct program *program = open_program(ctx, argv[1], &key);
     if (program == NULL) return server.ReplyWithError(ctx, "ERR cannot find run info for key");

@@ -14,34 +14,7 @@ const char *const backend_names[BACKENDS] = {
 
 enum { DEVICE_LEN = 10 }; /* a device's name is shorter than this */
 
-/* --- Lists of strings --- */
-
-struct strings strings_hold(String *const *items, size_t len) {
-    struct strings strings = {server.Alloc((len + 1) * sizeof *strings.items), len};
-    for (size_t i = 0; i < len; i++) strings.items[i] = server.HoldString(NULL, items[i]);
-    return strings;
-}
-
-void strings_free(struct strings *strings) {
-    for (size_t i = 0; i < strings->len; i++) server.FreeString(NULL, strings->items[i]);
-    server.Free(strings->items);
-    *strings = (struct strings){NULL, 0};
-}
-
-static bool same_string(const String *one, const String *other) {
-    size_t one_len, other_len;
-    const char *one_data = server.StringPtrLen(one, &one_len);
-    const char *other_data = server.StringPtrLen(other, &other_len);
-    return one_len == other_len && memcmp(one_data, other_data, one_len) == 0;
-}
-
-static bool same_strings(const struct strings *one, const struct strings *other) {
-    if (one->len != other->len) return false;
-    for (size_t i = 0; i < one->len; i++) {
-        if (!same_string(one->items[i], other->items[i])) return false;
-    }
-    return true;
-}
+/* --- Sizes --- */
 
 static size_t string_bytes(const String *string) {
     size_t len;
@@ -108,11 +81,11 @@ bool program_equal(const struct program *one, const struct program *other) {
         return false;
     }
     if (one->backend == BACKEND_TF &&
-        !(same_strings(&one->inputs, &other->inputs) && same_strings(&one->outputs, &other->outputs))) {
+        !(strings_same(&one->inputs, &other->inputs) && strings_same(&one->outputs, &other->outputs))) {
         return false;
     }
-    return same_string(one->device_name, other->device_name) && same_string(one->tag, other->tag) &&
-           same_strings(&one->entry_points, &other->entry_points) && same_string(one->payload, other->payload);
+    return text_same(one->device_name, other->device_name) && text_same(one->tag, other->tag) &&
+           strings_same(&one->entry_points, &other->entry_points) && text_same(one->payload, other->payload);
 }
 
 /* --- The command that makes a program --- */

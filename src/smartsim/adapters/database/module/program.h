@@ -5,18 +5,13 @@
 #include <stdbool.h>
 
 #include "shared.h"
+#include "text.h"
 
 /* The numbers of both are part of the RDB encoding: never reorder, only append. */
 enum backend { BACKEND_TF, BACKEND_TFLITE, BACKEND_TORCH, BACKEND_ONNX, BACKENDS };
 enum program_kind { PROGRAM_MODEL, PROGRAM_SCRIPT };
 
 extern const char *const backend_names[BACKENDS]; /* on the wire, upper case */
-
-/* A list of strings, each owned once. */
-struct strings {
-    String **items;
-    size_t len;
-};
 
 /* Where a program runs. `CPU` and `CPU:n` are one device; `GPU` is `GPU:0`. */
 struct device {
@@ -54,7 +49,7 @@ struct program {
     struct request *first, *last;        /* requests that wait, the oldest first */
     struct program *previous, *next;     /* among the programs that were ever run */
     bool listed;                         /* whether it is among those */
-    String *name;                        /* the key under which it was last run; NULL before */
+    String *name;                        /* the key under which it was first run; NULL before */
 };
 
 /* A program with nothing in it yet, owned once; the caller fills it in. Strings that stay NULL, and empty lists, may
@@ -76,10 +71,6 @@ bool program_equal(const struct program *one, const struct program *other);
 /* The arguments of the command AI.MODELSTORE, AI.SCRIPTSTORE or AI.SCRIPTSET that makes the same program, `key` first;
  * `command` is set to its name. To be freed with `strings_free`. */
 struct strings program_arguments(const struct program *program, String *key, const char **command);
-
-/* A list of these strings, each held. */
-struct strings strings_hold(String *const *items, size_t len);
-void strings_free(struct strings *strings);
 
 /* Read a device: CPU, GPU, CPU:<digits>, GPU:<digits>, in any case, less than 10 characters. */
 bool device_parse(const String *name, struct device *device);

@@ -36,7 +36,7 @@ struct parts {
 static bool parse_parts(String **args, int count, const char *payload, struct parts *parts) {
     *parts = (struct parts){count == 0, count == 0};
     for (int i = 0; i < count; i++) {
-        if (text_is(args[i], "META", 4)) {
+        if (WORD_IS(args[i], "META")) {
             parts->meta = true;
         } else if (text_is(args[i], payload, strlen(payload))) {
             parts->payload = true;

@@ -13,7 +13,7 @@ struct words {
 static const char *const no_blob = "ERR Insufficient arguments, missing model BLOB";
 static const char *const no_source = "ERR Insufficient arguments, missing script SOURCE";
 
-#define IS(words, keyword) ((words)->left > 0 && text_is((words)->next[0], keyword, sizeof(keyword) - 1))
+#define IS(words, keyword) ((words)->left > 0 && WORD_IS((words)->next[0], keyword))
 
 static String *take(struct words *words) {
     words->left--;

@@ -17,8 +17,6 @@ static const struct {
 
 enum { MAX_TIMEOUT_SHIFT = 50 }; /* 2^50 ms: no deadline that matters is later, and the server's sums do not overflow */
 
-#define WORD_IS(word, keyword) text_is(word, keyword, sizeof(keyword) - 1)
-
 enum program_kind run_program_kind(enum run_form form) {
     return form == RUN_MODELEXECUTE || form == RUN_MODELRUN ? PROGRAM_MODEL : PROGRAM_SCRIPT;
 }
@@ -42,7 +40,7 @@ static const char *unexpected(const String *word) {
 }
 
 /* Take `n item...` after a keyword. `what` names the items, `number` what their number is called. */
-static const char *take_list(struct words *words, const char *what, const char *number, struct run_list *list) {
+static const char *take_list(struct words *words, const char *what, const char *number, struct strings *list) {
     long long len = 0;
     if (words->next >= words->argc || server.StringToLongLong(words->argv[words->next++], &len) != MODULE_OK) {
         return error_format("ERR Invalid argument for %s_count", what);
@@ -53,7 +51,7 @@ static const char *take_list(struct words *words, const char *what, const char *
         return error_format("ERR number of %s keys to %s command does not match the number of given arguments", what,
                             forms[words->form].name);
     }
-    *list = (struct run_list){words->argv + words->next, (size_t)len};
+    *list = (struct strings){words->argv + words->next, (size_t)len};
     words->next += (int)len;
     return NULL;
 }
@@ -117,8 +115,8 @@ static const char *parse_script_execute(struct words *words, struct run_argument
 /* --- Both of the older commands: the words INPUTS and OUTPUTS divide them. --- */
 
 /* Words up to the next keyword, or to the end. */
-static struct run_list take_rest(struct words *words, bool until_outputs) {
-    struct run_list list = {words->argv + words->next, 0};
+static struct strings take_rest(struct words *words, bool until_outputs) {
+    struct strings list = {words->argv + words->next, 0};
     while (words->next < words->argc && !(until_outputs && WORD_IS(words->argv[words->next], "OUTPUTS"))) {
         words->next++;
         list.len++;
@@ -203,7 +201,7 @@ void run_report_keys(Context *ctx, enum run_form form, String **argv, int argc) 
         const size_t after_mark = run.list_start >= 0 && i >= (size_t)run.list_start;
         server.KeyAtPos(ctx, (int)(run.inputs.items - argv) + (int)(i + after_mark));
     }
-    const struct run_list *const lists[] = {&run.outputs, &run.keys};
+    const struct strings *const lists[] = {&run.outputs, &run.keys};
     for (size_t list = 0; list < sizeof lists / sizeof *lists; list++) {
         for (size_t i = 0; i < lists[list]->len; i++) {
             server.KeyAtPos(ctx, (int)(lists[list]->items - argv) + (int)i);

@@ -6,16 +6,11 @@
 
 enum run_form { RUN_MODELEXECUTE, RUN_MODELRUN, RUN_SCRIPTEXECUTE, RUN_SCRIPTRUN };
 
-/* Some neighbouring words of the command. */
-struct run_list {
-    String **items;
-    size_t len;
-};
-
+/* The lists are words of the command, and not held. */
 struct run_arguments {
     String *program_key;
     String *function; /* of a script, else NULL */
-    struct run_list inputs, outputs, keys, args; /* of inputs, take run_input: one word among them may be a `$` */
+    struct strings inputs, outputs, keys, args; /* of inputs, take run_input: one word among them may be a `$` */
     long long list_start;                        /* the input before which the `$` stands, -1 without it */
     long long timeout;                           /* milliseconds, 0 for none */
 };

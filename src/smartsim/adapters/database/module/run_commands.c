@@ -1,7 +1,5 @@
 #include "run_commands.h"
 
-#include <string.h>
-
 #include "call.h"
 #include "errors.h"
 #include "program_key.h"
@@ -42,19 +40,11 @@ const char *run_find_program(Context *ctx, enum run_form form, const struct run_
     return NULL;
 }
 
-struct strings run_hold_list(struct run_list list) {
-    struct strings held = {NULL, list.len};
-    if (list.len == 0) return held;
-    held.items = server.Alloc(list.len * sizeof *held.items);
-    for (size_t i = 0; i < list.len; i++) held.items[i] = server.HoldString(NULL, list.items[i]);
-    return held;
-}
-
 struct request *run_request(const struct run_arguments *run, struct program *program) {
     struct request *request = request_new(REQUEST_RUN, program, run->inputs.len, run->outputs.len);
     if (run->function != NULL) request->function = server.HoldString(NULL, run->function);
-    request->keys = run_hold_list(run->keys);
-    request->args = run_hold_list(run->args);
+    request->keys = strings_hold(run->keys.items, run->keys.len);
+    request->args = strings_hold(run->args.items, run->args.len);
     request->list_start = run->list_start;
     if (program->name == NULL) program->name = server.HoldString(NULL, run->program_key);
     return request;
@@ -129,26 +119,10 @@ static void finish(Context *ctx, struct request *request, const struct outcome *
 
 /* --- The call --- */
 
-static bool same_string(const String *one, const String *other) {
-    size_t len;
-    size_t other_len;
-    const char *data = server.StringPtrLen(one, &len);
-    const char *other_data = server.StringPtrLen(other, &other_len);
-    return len == other_len && memcmp(data, other_data, len) == 0;
-}
-
-static bool same_strings(const struct strings *one, const struct strings *other) {
-    if (one->len != other->len) return false;
-    for (size_t i = 0; i < one->len; i++) {
-        if (!same_string(one->items[i], other->items[i])) return false;
-    }
-    return true;
-}
-
 /* Whether a run that is done put `tensor` under `key`. */
 static bool has_written(const struct run_call *call, const String *key, const struct tensor *tensor) {
     for (size_t i = 0; call->written != NULL && i < call->outputs.len; i++) {
-        if (call->written[i] == tensor && same_string(call->outputs.items[i], key)) return true;
+        if (call->written[i] == tensor && text_same(call->outputs.items[i], key)) return true;
     }
     return false;
 }
@@ -156,7 +130,7 @@ static bool has_written(const struct run_call *call, const String *key, const st
 /* A run that replaced its own input, and whose client did not hear of it, is the same as the one that is sent again and finds the
  * new input. */
 static bool same_inputs(const struct run_call *before, const struct run_call *now) {
-    if (!same_strings(&before->input_keys, &now->input_keys)) return false;
+    if (!strings_same(&before->input_keys, &now->input_keys)) return false;
     for (size_t i = 0; i < now->input_keys.len; i++) {
         if (before->inputs[i] != now->inputs[i] && !has_written(before, now->input_keys.items[i], now->inputs[i])) {
             return false;
@@ -169,9 +143,9 @@ static bool same(const struct call *one, const struct call *other) {
     const struct run_call *before = (const struct run_call *)one;
     const struct run_call *now = (const struct run_call *)other;
     return before->program == now->program && same_inputs(before, now) && before->list_start == now->list_start &&
-           same_strings(&before->outputs, &now->outputs) &&
-           (before->function == NULL || same_string(before->function, now->function)) &&
-           same_strings(&before->keys, &now->keys) && same_strings(&before->args, &now->args);
+           strings_same(&before->outputs, &now->outputs) &&
+           (before->function == NULL || text_same(before->function, now->function)) &&
+           strings_same(&before->keys, &now->keys) && strings_same(&before->args, &now->args);
 }
 
 static uint64_t hash(const struct run_call *call) {
@@ -232,9 +206,9 @@ static struct run_call *new_call(Context *ctx, const struct run_arguments *run, 
     }
     call->inputs = server.Calloc(run->inputs.len + 1, sizeof *call->inputs);
     if (run->function != NULL) call->function = server.HoldString(NULL, run->function);
-    call->keys = run_hold_list(run->keys);
-    call->args = run_hold_list(run->args);
-    call->outputs = run_hold_list(run->outputs);
+    call->keys = strings_hold(run->keys.items, run->keys.len);
+    call->args = strings_hold(run->args.items, run->args.len);
+    call->outputs = strings_hold(run->outputs.items, run->outputs.len);
     call->list_start = run->list_start;
     return call;
 }

@@ -18,9 +18,6 @@ const char *run_find_program(Context *ctx, enum run_form form, const struct run_
 /* A request for a run, its inputs still to be filled in. */
 struct request *run_request(const struct run_arguments *run, struct program *program);
 
-/* A list that holds each of some words. */
-struct strings run_hold_list(struct run_list list);
-
 /* Write tensors under keys: all, or none and the error is returned. Each is replicated as AI.TENSORSET. */
 const char *run_write(Context *ctx, const struct strings *keys, struct tensor **tensors);
 

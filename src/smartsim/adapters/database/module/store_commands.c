@@ -1,7 +1,5 @@
 #include "store_commands.h"
 
-#include <string.h>
-
 #include "call.h"
 #include "errors.h"
 #include "program_key.h"
@@ -21,10 +19,7 @@ struct store {
 static bool same(const struct call *one, const struct call *other) {
     const struct store *first = (const struct store *)one;
     const struct store *second = (const struct store *)other;
-    size_t len, second_len;
-    const char *key = server.StringPtrLen(first->key, &len);
-    const char *second_key = server.StringPtrLen(second->key, &second_len);
-    return len == second_len && memcmp(key, second_key, len) == 0 && program_equal(first->program, second->program);
+    return text_same(first->key, second->key) && program_equal(first->program, second->program);
 }
 
 static void pause_check(Context *ctx, struct call *call, bool paused) {

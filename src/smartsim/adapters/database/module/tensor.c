@@ -20,12 +20,6 @@ const struct element elements[ELEMENT_TYPES] = {
 #define MAX_ZEROS ((size_t)512 << 20)
 #endif
 
-bool text_is(const String *text, const char *keyword, size_t len) {
-    size_t text_len;
-    const char *data = server.StringPtrLen(text, &text_len);
-    return text_len == len && strncasecmp(data, keyword, len) == 0;
-}
-
 static void discard(struct shared *value) {
     struct tensor *tensor = (struct tensor *)value;
     if (tensor->blob != NULL) server.FreeString(NULL, tensor->blob);
@@ -137,8 +131,8 @@ struct tensor *tensor_parse(String **args, int count, const char **error) {
     bool blob = false;
     bool values = false;
     for (; data < count; data++) {
-        blob = text_is(args[data], "BLOB", 4);
-        values = text_is(args[data], "VALUES", 6);
+        blob = WORD_IS(args[data], "BLOB");
+        values = WORD_IS(args[data], "VALUES");
         if (blob || values) break;
     }
 

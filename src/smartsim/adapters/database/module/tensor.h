@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "shared.h"
+#include "text.h"
 
 /* The numbers are part of the RDB encoding: never reorder, only append. */
 enum element_type {
@@ -61,8 +62,5 @@ struct tensor *tensor_parse(String **args, int count, const char **error);
 /* The arguments `key TYPE dim... BLOB blob` of the AI.TENSORSET that makes the same tensor. The array is the caller's
  * to free, and each of the `len` strings. */
 String **tensor_arguments(const struct tensor *tensor, String *key, size_t *len);
-
-/* Whether `text` is `keyword`, in any case. */
-bool text_is(const String *text, const char *keyword, size_t len);
 
 #endif

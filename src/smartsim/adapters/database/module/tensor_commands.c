@@ -27,11 +27,11 @@ int tensor_set(Context *ctx, String **argv, int argc) {
 const char *tensor_format_parse(String **args, int count, struct tensor_format *format) {
     *format = (struct tensor_format){false, false, false};
     for (int i = 0; i < count; i++) {
-        if (text_is(args[i], "META", 4)) {
+        if (WORD_IS(args[i], "META")) {
             format->meta = true;
-        } else if (text_is(args[i], "BLOB", 4)) {
+        } else if (WORD_IS(args[i], "BLOB")) {
             format->blob = true;
-        } else if (text_is(args[i], "VALUES", 6)) {
+        } else if (WORD_IS(args[i], "VALUES")) {
             format->values = true;
         } else {
             return "ERR unsupported data format";

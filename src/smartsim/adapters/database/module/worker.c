@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "clock.h"
 #include "errors.h"
@@ -114,7 +113,8 @@ static bool has_item(const struct worker *worker) {
 }
 
 static void look_for_work(Context *ctx, struct worker *worker) {
-    if (!worker->supervisor && !worker->ending && !has_item(worker)) worker->batch = queue_take(ctx, worker);
+    const bool stays = !worker->supervisor && !worker->ending && !worker->lost;
+    if (stays && !has_item(worker)) worker->batch = queue_take(ctx, worker);
 }
 
 static int reply_item(Context *ctx, struct worker *worker) {
@@ -194,6 +194,9 @@ static void remove_worker(Context *ctx, struct worker *worker) {
     struct worker **link = &workers;
     while (*link != worker) link = &(*link)->next;
     *link = worker->next;
+    for (struct worker *other = workers; other != NULL; other = other->next) {
+        if (other->process == worker->process && !worker->supervisor && !other->supervisor) other->lost = true;
+    }
     if (worker->waiting != NULL) server.UnblockClient(worker->waiting, NULL);
     if (worker->batch != NULL) queue_return(ctx, worker->batch, !worker->ending);
     forget_introduction(worker);

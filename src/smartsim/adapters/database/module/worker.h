@@ -22,6 +22,7 @@ struct worker {
     struct batch *batch;        /* what it does; NULL while it does nothing */
     long long unwanted_since;   /* when it was seen that nobody wants the outcome of `batch`; 0 while somebody does */
     bool ending;                /* its process is being ended, for no fault of what it runs now */
+    bool lost;                  /* another connection of its process has closed: the process died */
     unsigned long long jobs;    /* done */
     struct versions fetched;    /* of programs that it may keep */
     struct versions dropped;    /* of those that are no more, as it has yet to be told */

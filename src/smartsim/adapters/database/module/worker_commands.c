@@ -9,8 +9,6 @@
 
 enum { PROTOCOL = 1 };
 
-#define WORD_IS(word, keyword) text_is(word, keyword, sizeof(keyword) - 1)
-
 /* --- HELLO, UNAVAILABLE --- */
 
 static int hello(Context *ctx, String **argv, int argc) {
