@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -49,6 +50,22 @@ def test_a_platform_runs_experiments_with_its_own_adapters(tmp_path: Path) -> No
     assert not (tmp_path / "ada" / ".smartsim" / "events.jsonl").exists()
     running = [events[:i].count("started") - events[:i].count("ended") for i in range(len(events) + 1)]
     assert max(running) == 2  # there are two slots
+    assert processes_in(tmp_path) == []
+
+
+def test_pendulums_swing_as_a_served_model_has_them(tmp_path: Path) -> None:
+    ended = run_script(EXAMPLES / "inference" / "driver.py", directory=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for member in range(8):
+        (row,) = [line.split() for line in ended.stdout.splitlines() if line.startswith(f"pendulum_{member} ")]
+        period, exact = float(row[2]), float(row[3])
+        assert abs(period / exact - 1) < 0.01
+        assert 6.28 < exact < 8.36  # 2 pi for the smallest swings
+    counted = re.search(r"^(\d+) requests in (\d+) runs of ", ended.stdout, re.MULTILINE)
+    assert counted
+    requests, runs = map(int, counted.groups())
+    assert requests > 8 * 150  # a quarter of a period in steps of 0.01
+    assert runs < requests  # some were joined
     assert processes_in(tmp_path) == []
 
 

@@ -342,6 +342,45 @@ def test_the_outcome_of_a_run_is_kept_for_the_command_that_is_sent_again(
     assert facts(db)[b"calls"] == 2
 
 
+SLOW = 0.15  # seconds, longer than any client is patient
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_an_answer_to_a_connection_that_is_read_no_more_is_kept_for_the_command_that_is_sent_again(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer, heard: bool
+) -> None:
+    with impatient_client(shared, db) as impatient:
+        impatient.send(*RUN)
+        item = worker.next()
+        time.sleep(SLOW)
+        answer(worker, item, b"1")
+        wait_until(impatient.answered)
+        if heard:
+            assert impatient.receive() == b"OK"
+            impatient.ask("PING")
+    client.send(*RUN)
+    if heard:
+        answer(worker, worker.next(), b"2")
+    assert client.receive() == b"OK"
+    assert facts(db)[b"calls"] == 1 + heard
+
+
+def test_who_asks_for_the_next_has_heard_the_last(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
+) -> None:
+    with impatient_client(shared, db) as impatient:
+        for output in ("b", "c"):
+            impatient.send(*RUN[:-1], output)
+            item = worker.next()
+            time.sleep(SLOW)
+            answer(worker, item)
+            wait_until(impatient.answered)
+            assert impatient.receive() == b"OK"
+    client.send(*RUN)
+    answer(worker, worker.next(), b"2")
+    assert client.receive() == b"OK"
+
+
 def test_an_error_is_kept_for_the_command_that_is_sent_again(
     shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
 ) -> None:

@@ -76,7 +76,16 @@ static const char *create_commands(Context *ctx) {
     return NULL;
 }
 
-/* The beat of the server's clock; a module may listen only once. */
+/* A module has one listener for an event. */
+
+static void client_changed(Context *ctx, Event event, uint64_t change, void *data) {
+    (void)event;
+    const ClientInfo *client = data;
+    if (change != CLIENT_DISCONNECTED) return;
+    worker_client_gone(ctx, client->id);
+    call_client_gone(ctx, client->id);
+}
+
 static void beat(Context *ctx, Event event, uint64_t subevent, void *data) {
     (void)event, (void)subevent, (void)data;
     shared_free_released();
@@ -100,7 +109,9 @@ int RedisModule_OnLoad(Context *ctx, String **argv, int argc) {
     if (!tensor_key_register(ctx)) return refuse(ctx, "the server refused the key type ", "AI_TENSOR");
     if (!program_key_register(ctx)) return refuse(ctx, "the server refused a key type of ", "models or scripts");
     const Event clock_beat = {EVENT_CRON_LOOP, EVENT_VERSION};
-    if (!worker_register(ctx) || server.SubscribeToServerEvent(ctx, clock_beat, beat) != MODULE_OK) {
+    const Event client_change = {EVENT_CLIENT_CHANGE, EVENT_VERSION};
+    if (server.SubscribeToServerEvent(ctx, clock_beat, beat) != MODULE_OK ||
+        server.SubscribeToServerEvent(ctx, client_change, client_changed) != MODULE_OK) {
         return refuse(ctx, "the server does not tell of ", "its clock and its clients");
     }
     if (!info_register(ctx)) return refuse(ctx, "the server refused ", "sections of INFO");

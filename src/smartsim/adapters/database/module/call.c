@@ -1,6 +1,7 @@
 #include "call.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "clock.h"
 #include "errors.h"
@@ -8,6 +9,8 @@
 enum {
     KEEP_WAITING = 2 * SECOND, /* a call whose clients have gone: old clients come again after one second */
     KEEP_DONE = 10 * SECOND,   /* an outcome that nobody has heard of yet */
+    KEEP_ANSWERED = 3 * SECOND,    /* one that was sent to clients, which may have stopped listening before */
+    PATIENCE = SECOND / 10,        /* no client stops listening sooner */
     BUCKETS = 1024,
 };
 
@@ -17,13 +20,14 @@ struct waiter {
     struct waiter *next_in_bucket;  /* among those whose handles fall into the same bucket */
     struct call *call;
     Blocked *blocked;
+    unsigned long long client;
     long long timeout; /* milliseconds, 0 for none */
     bool answered;
 };
 
 static struct call *calls[BUCKETS];
 static struct waiter *waiters[BUCKETS]; /* by handle */
-static size_t left;                     /* calls without a client */
+static size_t left;                     /* calls without a client that waits */
 
 /* --- Hashes: FNV-1a, 64 bits (https://www.ietf.org/archive/id/draft-eastlake-fnv-21.html) --- */
 
@@ -47,6 +51,7 @@ void call_init(Context *ctx, struct call *call, const struct call_kind *kind) {
     memset(call, 0, sizeof *call);
     call->kind = kind;
     call->db = server.GetSelectedDb(ctx);
+    call->began = clock_now();
 }
 
 static void list_call(struct call *call) {
@@ -77,13 +82,14 @@ void call_drop(struct call *call) {
         if (call->next != NULL) call->next->previous = call->previous;
     }
     if (call->error != NULL) server.FreeString(NULL, call->error);
+    server.Free(call->answered);
     call->kind->free(call);
 }
 
 struct call *call_find(const struct call *call) {
     for (struct call *other = calls[call->hash % BUCKETS]; other != NULL; other = other->next) {
-        const bool being_answered = other->done && other->waiters != NULL;
-        if (other->kind == call->kind && other->hash == call->hash && other->db == call->db && !being_answered &&
+        const bool heard = other->done && (other->waiters != NULL || other->answered_len > 0);
+        if (other->kind == call->kind && other->hash == call->hash && other->db == call->db && !heard &&
             call->kind->same != NULL && call->kind->same(other, call)) {
             return other;
         }
@@ -136,13 +142,26 @@ static int reply(Context *ctx, String **argv, int argc) {
     return MODULE_OK;
 }
 
+static bool may_be_unheard(const struct call *call) {
+    return call->kind->same != NULL && clock_now() - call->began >= PATIENCE;
+}
+
 /* Called after the reply, and for a client that went away before it. */
 static void forget_waiter(Context *ctx, void *data) {
     (void)ctx;
     struct waiter *waiter = data;
     struct call *call = waiter->call;
+    if (may_be_unheard(call)) {
+        call->answered = server.Realloc(call->answered, (call->answered_len + 1) * sizeof *call->answered);
+        call->answered[call->answered_len++] = waiter->client;
+    }
     remove_waiter(waiter);
-    if (call->waiters == NULL) call_drop(call);
+    if (call->waiters != NULL) return;
+    if (call->answered_len > 0) {
+        set_left(call, clock_now());
+    } else {
+        call_drop(call);
+    }
 }
 
 static int time_out(Context *ctx, String **argv, int argc) {
@@ -170,7 +189,59 @@ static void client_gone(Context *ctx, Blocked *blocked) {
     if (call->kind->pause != NULL) call->kind->pause(ctx, call, true);
 }
 
+/* Strike `client` off those that may not have heard an answer. Calls that then have none are dropped; or with `unheard`, kept for the
+ * command that is sent again. */
+static void strike_off(unsigned long long client, bool unheard) {
+    if (left == 0) return;
+    for (size_t bucket = 0; bucket < BUCKETS; bucket++) {
+        for (struct call *call = calls[bucket], *next; call != NULL; call = next) {
+            next = call->next;
+            for (size_t i = 0; i < call->answered_len; i++) {
+                if (call->answered[i] != client) continue;
+                call->answered_len = unheard ? 0 : call->answered_len - 1;
+                if (!unheard) call->answered[i] = call->answered[call->answered_len];
+                if (unheard) set_left(call, clock_now());
+                if (!unheard && call->answered_len == 0 && call->waiters == NULL) call_drop(call);
+                break;
+            }
+        }
+    }
+}
+
+/* Whether the last that a client asked for was something that takes a while. */
+static bool was_waiting(Context *ctx, unsigned long long client) {
+    CallReply *reply = server.Call(ctx, "CLIENT", "ccl", "LIST", "ID", (long long)client);
+    size_t len = 0;
+    const char *facts = reply == NULL ? NULL : server.CallReplyStringPtr(reply, &len);
+    bool waiting = false;
+    static const char *const commands[] = {" cmd=AI.MODEL", " cmd=AI.SCRIPT"};
+    for (size_t i = 0; facts != NULL && i < sizeof commands / sizeof *commands; i++) {
+        const size_t command_len = strlen(commands[i]);
+        for (size_t at = 0; at + command_len <= len && !waiting; at++) {
+            waiting = strncasecmp(facts + at, commands[i], command_len) == 0;
+        }
+    }
+    if (reply != NULL) server.FreeCallReply(reply);
+    return waiting;
+}
+
+static bool was_answered(unsigned long long client) {
+    for (size_t bucket = 0; left > 0 && bucket < BUCKETS; bucket++) {
+        for (const struct call *call = calls[bucket]; call != NULL; call = call->next) {
+            for (size_t i = 0; i < call->answered_len; i++) {
+                if (call->answered[i] == client) return true;
+            }
+        }
+    }
+    return false;
+}
+
+void call_client_gone(Context *ctx, unsigned long long client) {
+    if (was_answered(client)) strike_off(client, was_waiting(ctx, client));
+}
+
 void call_wait(Context *ctx, struct call *call, long long timeout) {
+    strike_off(server.GetClientId(ctx), false); /* who asks for the next has heard the last */
     if (!is_listed(call)) list_call(call);
     if (call->done) {
         answer(ctx, call);
@@ -180,6 +251,7 @@ void call_wait(Context *ctx, struct call *call, long long timeout) {
     const bool was_left = call->left_at != 0;
     struct waiter *waiter = server.Calloc(1, sizeof *waiter);
     waiter->call = call;
+    waiter->client = server.GetClientId(ctx);
     waiter->timeout = timeout;
     waiter->blocked = server.BlockClient(ctx, reply, timeout > 0 ? time_out : NULL, forget_waiter, timeout);
     server.SetDisconnectCallback(waiter->blocked, client_gone);
@@ -212,6 +284,12 @@ void call_finish(struct call *call, const char *error) {
 
 /* --- Calls without a client --- */
 
+static long long keep_for(const struct call *call) {
+    if (call->answered_len > 0) return KEEP_ANSWERED;
+    if (call->done) return KEEP_DONE;
+    return call->kind->same == NULL ? 0 : KEEP_WAITING;
+}
+
 void call_sweep(Context *ctx) {
     if (left == 0) return;
     const long long now = clock_now();
@@ -219,7 +297,7 @@ void call_sweep(Context *ctx) {
         for (struct call *call = calls[bucket], *next; call != NULL; call = next) {
             next = call->next;
             if (call->left_at == 0) continue;
-            const long long keep = call->done ? KEEP_DONE : call->kind->same == NULL ? 0 : KEEP_WAITING;
+            const long long keep = keep_for(call);
             if (now - call->left_at < keep || (!call->done && call->kind->running(call))) continue;
             if (!call->done) call->kind->withdraw(ctx, call);
             call_drop(call);

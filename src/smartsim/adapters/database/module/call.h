@@ -1,7 +1,8 @@
 /* A command that takes a while: the clients that wait for it, what becomes of it when they go, and their replies.
  *
- * Old clients lose patience after 250 ms, hang up, and send the same command again on a new connection a second later. So
- * a call stays for a while when its clients have gone, waiting or done, and the command that is sent again joins it. */
+ * Old clients lose patience after 250 ms, and send the same command again on a new connection a second later. Only then do
+ * they hang up the old one, which has not read anything in between. So a call stays for a while when its clients have gone,
+ * waiting or done, and the command that is sent again joins it. */
 #ifndef SMARTSIM_CALL_H
 #define SMARTSIM_CALL_H
 
@@ -38,10 +39,15 @@ struct call {
     /* Only call.c touches these. */
     struct call *previous, *next; /* among all calls with equal low bits of the hash */
     struct waiter *waiters;
-    long long left_at; /* when its last client went, in microseconds; 0 while there is one */
+    long long began, left_at; /* in microseconds; `left_at` is when its last client went or was answered, 0 before */
+    unsigned long long *answered; /* the numbers of clients that may yet turn out not to have heard the answer */
+    size_t answered_len;
     bool done;
     String *error; /* once it is done; NULL if it went well */
 };
+
+/* A client has gone. If it was answered just now, and has done nothing since, it did not hear it. */
+void call_client_gone(Context *ctx, unsigned long long client);
 
 /* Give up calls whose clients have gone for too long. For each beat of the server's clock. */
 void call_sweep(Context *ctx);

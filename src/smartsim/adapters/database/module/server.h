@@ -18,6 +18,7 @@ typedef struct Digest Digest;     /* a DEBUG DIGEST under way */
 typedef struct Blocked Blocked;   /* a client that waits for its reply */
 typedef struct InfoReply InfoReply; /* an INFO under way */
 typedef struct ScanCursor ScanCursor; /* a walk over all keys */
+typedef struct CallReply CallReply; /* what a command said that the module itself gave */
 typedef uint64_t Timer;
 
 enum { MODULE_OK = 0, MODULE_ERR = 1 };
@@ -112,6 +113,9 @@ typedef struct DataTypeMethods {
     F(int, NotifyKeyspaceEvent, (Context *, int kind, const char *event, String *key)) \
     F(int, ReplicateVerbatim, (Context *)) \
     F(int, Replicate, (Context *, const char *command, const char *format, ...)) \
+    F(CallReply *, Call, (Context *, const char *command, const char *format, ...)) \
+    F(const char *, CallReplyStringPtr, (CallReply *, size_t *len)) \
+    F(void, FreeCallReply, (CallReply *)) \
     F(int, GetContextFlags, (Context *)) \
     F(unsigned long long, GetClientId, (Context *)) \
     F(Blocked *, BlockClient, \

@@ -190,7 +190,9 @@ void worker_forget(const struct program *program) {
 
 /* --- When they go, or are made to --- */
 
-static void remove_worker(Context *ctx, struct worker *worker) {
+void worker_client_gone(Context *ctx, unsigned long long client) {
+    struct worker *worker = worker_find(client);
+    if (worker == NULL) return;
     struct worker **link = &workers;
     while (*link != worker) link = &(*link)->next;
     *link = worker->next;
@@ -205,13 +207,6 @@ static void remove_worker(Context *ctx, struct worker *worker) {
     server.Free(worker);
     queue_fail_unserved(ctx);
     worker_dispatch(ctx);
-}
-
-static void client_changed(Context *ctx, Event event, uint64_t change, void *data) {
-    (void)event;
-    const ClientInfo *client = data;
-    struct worker *worker = change == CLIENT_DISCONNECTED ? worker_find(client->id) : NULL;
-    if (worker != NULL) remove_worker(ctx, worker);
 }
 
 static bool is_wanted(const struct batch *batch) {
@@ -245,8 +240,4 @@ void worker_sweep(void) {
             end_process(worker);
         }
     }
-}
-
-bool worker_register(Context *ctx) {
-    return server.SubscribeToServerEvent(ctx, (Event){EVENT_CLIENT_CHANGE, EVENT_VERSION}, client_changed) == MODULE_OK;
 }

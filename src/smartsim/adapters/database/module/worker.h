@@ -65,10 +65,10 @@ void worker_remember(struct worker *worker, const struct program *program);
 /* A program is no more: those that may keep it are told. */
 void worker_forget(const struct program *program);
 
+/* A client has gone, which may have been a worker. */
+void worker_client_gone(Context *ctx, unsigned long long client);
+
 /* End workers that run what nobody wants. For each beat of the server's clock. */
 void worker_sweep(void);
-
-/* Learn when connections end. Call once. Returns false if the server refuses. */
-bool worker_register(Context *ctx);
 
 #endif
