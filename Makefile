@@ -82,7 +82,7 @@ fuzz: $(VENV)/.dev
 	$(BIN)/cmake -S . -B build/fuzz -DSMARTSIM_FUZZ=ON -DCMAKE_C_COMPILER=$(CLANG)
 	$(BIN)/cmake --build build/fuzz
 	mkdir -p build/fuzz/found
-	build/fuzz/tensor_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=build/fuzz/ \
+	build/fuzz/module_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=build/fuzz/ \
 		-print_final_stats=1 -verbosity=0 build/fuzz/found tests/fuzz/corpus
 
 bench: $(VENV)/.package $(VENV)/.test

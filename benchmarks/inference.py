@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,11 @@ def call_in_process(backend: str, model: ModelBlob, array: Array) -> Callable[[]
     nodes = [[f"{name.split(':')[0]}:0" for name in names] for names in (model.inputs, model.outputs)]
     inputs, outputs = ([wrapped.graph.get_tensor_by_name(name) for name in names] for names in nodes)
     pruned = wrapped.prune(inputs, outputs)
-    return lambda: pruned(tf.constant(array))[0].numpy()
+
+    def run_tensorflow() -> object:
+        return pruned(tf.constant(array))[0].numpy()
+
+    return run_tensorflow
 
 
 def durations(call: Callable[[], object], calls: int) -> list[float]:
@@ -180,7 +185,7 @@ def latencies(unix: Address, tcp: Address, blocks: int) -> list[list[object]]:
             clients["unix"].put("in", array)
             run = command("AI.MODELEXECUTE", "m", "INPUTS", 1, "in", "OUTPUTS", 1, "out")
             calls = {"process": call_in_process(backend, model, array)}
-            calls |= {name: lambda client=client: client.run(run) for name, client in clients.items()}  # type: ignore[misc]
+            calls |= {name: partial(client.run, run) for name, client in clients.items()}
             times: dict[str, list[float]] = {name: [] for name in calls}
             for block in range(blocks + 1):
                 for name, call in calls.items():
@@ -315,7 +320,9 @@ def main() -> None:
     headers = ["backend", "clients", "alone /s", "joined /s", "joined / alone"]
     print(tabulate(many, headers, floatfmt=("", "", ".0f", ".0f", ".2f")))
     above = max(float(str(row[7])) for row in one if row[2] == 1 and float(str(row[3])) * 1024 <= SMALL)
-    print(f"worst above the call in process, batch 1, up to 64 KiB: {above:.0f} us (target: at most {TARGET_ABOVE:.0f})")
+    print(
+        f"worst above the call in process, batch 1, up to 64 KiB: {above:.0f} us (target: at most {TARGET_ABOVE:.0f})"
+    )
     for backend, count, *_, gain in many:
         if count == CLIENTS[-1]:
             print(f"gain of batches at {count} clients, {backend}: {gain:.1f} (target: at least {TARGET_GAIN:.0f})")

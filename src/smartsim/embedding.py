@@ -1,7 +1,9 @@
 """For platforms that embed experiments: the seams, and the adapters that fill them.
 
 `Experiment(..., adapters=...)` takes an `Adapters`. Start from `system_adapters` and replace what is yours; the
-protocols say what each part must do, and `smartsim.testing` has fakes of all of them.
+protocols say what each part must do, and `smartsim.testing` has fakes of all of them. Those of models and scripts are
+for workers: what runs them (`ModelRuntime`, `ScriptRuntime`), where work comes from (`WorkSource`), and what turns a
+model in memory into bytes (`ModelSerializer`).
 """
 
 from smartsim.app.bootstrap import Adapters, system_adapters
@@ -11,9 +13,20 @@ from smartsim.ports.clock import Clock
 from smartsim.ports.database_server import DatabaseServer
 from smartsim.ports.event_log import EventLog, Record
 from smartsim.ports.file_system import Entry, FileSystem, Kind, Placing
+from smartsim.ports.model_runtime import (
+    LoadedModel,
+    LoadedScript,
+    ModelBlob,
+    ModelRuntime,
+    ModelRuntimeError,
+    Parallelism,
+    ScriptRuntime,
+)
+from smartsim.ports.model_serializer import ModelSerializer, SerializedModel
 from smartsim.ports.network import Network
 from smartsim.ports.process_runner import Completed, ProcessRunner
 from smartsim.ports.tensor_store import TensorStore
+from smartsim.ports.work_source import WorkSource
 from smartsim.ports.workload_manager import Report, WorkloadManager
 
 __all__ = [
@@ -27,7 +40,14 @@ __all__ = [
     "FileSystem",
     "JobEvent",
     "Kind",
+    "LoadedModel",
+    "LoadedScript",
+    "ModelBlob",
+    "ModelRuntime",
+    "ModelRuntimeError",
+    "ModelSerializer",
     "Network",
+    "Parallelism",
     "Placing",
     "ProcessRunner",
     "Queued",
@@ -35,10 +55,13 @@ __all__ = [
     "Refused",
     "Report",
     "Resumed",
+    "ScriptRuntime",
+    "SerializedModel",
     "Started",
     "Step",
     "Suspended",
     "TensorStore",
+    "WorkSource",
     "WorkloadManager",
     "system_adapters",
 ]

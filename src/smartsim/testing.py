@@ -16,6 +16,7 @@ The fakes pass the same conformance suites as the real adapters.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.clock.virtual import VirtualClock
@@ -29,13 +30,18 @@ from smartsim.app.bootstrap import Adapters
 from smartsim.domain.steps import Step
 
 if TYPE_CHECKING:
+    from smartsim.adapters.ml.affine import AffineRuntime, AffineSerializer
     from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
+    from smartsim.adapters.work.in_memory import InMemoryWorkSource
 
 __all__ = [
+    "AffineRuntime",
+    "AffineSerializer",
     "InMemoryDatabaseServer",
     "InMemoryEventLog",
     "InMemoryFileSystem",
     "InMemoryTensorStore",
+    "InMemoryWorkSource",
     "Script",
     "ScriptedMachine",
     "ScriptedProcessRunner",
@@ -73,10 +79,16 @@ def fake_adapters(
     )
 
 
-def __getattr__(name: str) -> Any:
-    """Import the store when it is asked for: tests of driver scripts do without NumPy."""
-    if name == "InMemoryTensorStore":
-        from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
+_LATE = {
+    "AffineRuntime": "smartsim.adapters.ml.affine",
+    "AffineSerializer": "smartsim.adapters.ml.affine",
+    "InMemoryTensorStore": "smartsim.adapters.tensors.in_memory",
+    "InMemoryWorkSource": "smartsim.adapters.work.in_memory",
+}
 
-        return InMemoryTensorStore
+
+def __getattr__(name: str) -> Any:
+    """Import what needs NumPy when it is asked for: tests of driver scripts do without it."""
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

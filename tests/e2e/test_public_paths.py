@@ -28,8 +28,12 @@ PATHS = {
     "smartsim.settings.containers": "Container Singularity",
     "smartsim.status": "SmartSimStatus TERMINAL_STATUSES",
     "smartsim.wlm": "detect_launcher",
-    "smartsim.testing": "Script fake_adapters VirtualClock InMemoryFileSystem InMemoryEventLog",
-    "smartsim.embedding": "Adapters system_adapters WorkloadManager FileSystem EventLog Step",
+    "smartsim.ml.tf": "freeze_model serialize_model",
+    "smartsim.ml.torch": "serialize_model",
+    "smartsim.ml.onnx": "serialize_model",
+    "smartsim.testing": "Script fake_adapters VirtualClock InMemoryFileSystem InMemoryEventLog InMemoryWorkSource "
+    "AffineRuntime AffineSerializer",
+    "smartsim.embedding": "Adapters system_adapters WorkloadManager FileSystem EventLog Step ModelRuntime WorkSource",
     "smartsim.client": "Client",
     "smartredis": "Client ConfigOptions LogContext SRObject log_data log_warning log_error LLQuiet LLInfo LLDebug "
     "LLDeveloper",

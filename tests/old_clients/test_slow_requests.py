@@ -72,3 +72,11 @@ def test_a_run_past_its_deadline_is_an_error(database: Database, model: str, loo
     assert found["run"]["type"] == "RedisRuntimeError"
     assert found["run"]["message"].endswith("ERR timed out after 100 ms")
     assert found["written"] is False
+
+
+def test_a_script_that_was_deleted_is_stored_again(database: Database) -> None:
+    source = "".join(f"def function_{number}(x):\n    return x + {number}\n" for number in range(1500))  # slow to compile
+
+    for _ in range(2):
+        assert scripts("store", database.tcp, source=source) is True
+        database.client.delete("s")

@@ -25,6 +25,9 @@ from smartsim.embedding import (
     Adapters,
     Ended,
     EventLog,
+    LoadedModel,
+    ModelBlob,
+    ModelRuntime,
     Record,
     Report,
     Started,
@@ -35,11 +38,13 @@ from smartsim.embedding import (
 from smartsim.entity import Ensemble, Model
 from smartsim.error import EntityExistsError, ShellError, SmartSimError
 from smartsim.log import get_logger, log_to_file
+from smartsim.ml.tf import freeze_model
+from smartsim.ml.torch import serialize_model
 from smartsim.servertype import STANDALONE
 from smartsim.settings import Container, RunSettings, Singularity
 from smartsim.settings.settings import create_run_settings
 from smartsim.status import TERMINAL_STATUSES, SmartSimStatus
-from smartsim.testing import InMemoryTensorStore, Script, VirtualClock, fake_adapters
+from smartsim.testing import AffineRuntime, InMemoryTensorStore, Script, VirtualClock, fake_adapters
 from smartsim.wlm import detect_launcher
 
 # A driver script
@@ -202,6 +207,21 @@ def embed(exp_path: str) -> Experiment:
     log: EventLog = Forwarding()
     adapters: Adapters = replace(system_adapters("local", exp_path), workload_manager=manager, event_log=log)
     return Experiment("embedded", exp_path, adapters=adapters)
+
+
+# Models
+
+
+def serialize(module: object, network: object) -> int:
+    blob, inputs, outputs = serialize_model(module, example_inputs=[0.0])
+    path, *names = freeze_model(network, "models", "network")
+    return len(blob) + len(path) + len(inputs + outputs + names[0])
+
+
+def run_a_toy(values: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    runtime: ModelRuntime = AffineRuntime()
+    model: LoadedModel = runtime.load(ModelBlob(b'{"scale": 2, "shift": 1}'), "CPU")
+    return model.run([values])[0]
 
 
 # The tests of a driver script

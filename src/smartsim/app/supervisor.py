@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _CONNECT_INTERVAL: Final = 0.002  # seconds between two attempts to reach a server that is starting
 _FIRST_PAUSE: Final = 0.1  # seconds before the second restart in a row; the first comes at once: requests wait
 _LONGEST_PAUSE: Final = 5.0  # seconds
-_LONG_LIFE: Final = 10.0  # seconds after which a worker that ends is no reason to be careful
+_LONG_LIFE: Final = 1.0  # seconds after which a worker that ends is no reason to be careful
 _FAILED_STARTS: Final = 5  # in a row; then clients are told
 _LOG_TAIL: Final = 4096  # bytes
 

@@ -119,6 +119,13 @@ def multigpu() -> dict[str, Outcome | bool]:
     }
 
 
+def store(source: str) -> bool:
+    """Store a script, and tell whether it is there."""
+    database = client()
+    database.set_script("s", source)
+    return bool(database.model_exists("s"))
+
+
 def patient_run(source: str, loops: int) -> Any:
     """Run a function that takes a while."""
     database = client()
@@ -129,4 +136,4 @@ def patient_run(source: str, loops: int) -> Any:
 
 
 if __name__ == "__main__":
-    main(run, function, statistics, failures, multigpu, patient_run)
+    main(run, function, statistics, failures, multigpu, store, patient_run)

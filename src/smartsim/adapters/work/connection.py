@@ -5,9 +5,11 @@ It does without NumPy, since the process that keeps workers running is to stay s
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from time import perf_counter_ns
 from typing import Final
 
 from smartsim.domain.addresses import Address
@@ -17,6 +19,7 @@ CRLF: Final = b"\r\n"
 _RECEIVE_BUFFER: Final = 64 * 1024  # bytes; what is larger is received where it then belongs
 _JOIN_BELOW: Final = 16 * 1024  # bytes; smaller commands are copied together: faster than handing over pieces
 _PIECES_AT_ONCE: Final = 1024  # IOV_MAX of Linux
+_SPIN_NS: Final = 100_000
 _CONNECT_TIMEOUT: Final = 10.0  # seconds, for the greeting as well
 _PROBES = {
     socket.TCP_KEEPIDLE: 60,
@@ -43,6 +46,7 @@ class Connection:
         self._buffer = bytearray(_RECEIVE_BUFFER)
         self._view = memoryview(self._buffer)
         self._begin = self._end = 0  # of what was received and not read yet
+        self._busy = False  # whether what was waited for last came soon
         try:
             self._socket = _connect(address)
         except OSError as error:
@@ -156,12 +160,29 @@ class Connection:
             self._view[:left] = bytes(self._view[self._begin : self._end])
             self._begin, self._end = 0, left
         try:
-            count = self._socket.recv_into(self._view[self._end :])
+            count = self._wait_for(self._view[self._end :])
         except OSError as error:
             raise self._lost(error) from error
         if not count:
             raise self._lost("it closed the connection")
         self._end += count
+
+    def _wait_for(self, target: memoryview) -> int:
+        """Wait for bytes; return how many were received.
+
+        While work comes in quick succession, the thread looks for it a while before it sleeps: to be woken costs more
+        than most small models take to run (measured: 40 us on a virtual machine with idle cores).
+        """
+        began = perf_counter_ns()
+        while self._busy and perf_counter_ns() - began < _SPIN_NS:
+            try:
+                return self._socket.recv_into(target, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                os.sched_yield()  # whoever else wants this core shall have it
+        began = perf_counter_ns()
+        count = self._socket.recv_into(target)
+        self._busy = perf_counter_ns() - began < _SPIN_NS
+        return count
 
     def _lost(self, why: object) -> WorkSourceLostError:
         return WorkSourceLostError(f"The shard at {self._address} has gone: {why}")

@@ -1,0 +1,88 @@
+/* What the parts of the fake server know of each other. */
+#ifndef SMARTSIM_FAKE_PARTS_H
+#define SMARTSIM_FAKE_PARTS_H
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fake_server.h"
+
+#define CHECK(condition) \
+    do { \
+        if (!(condition)) { \
+            fprintf(stderr, "%s:%d: the module broke a rule of the server: %s\n", __FILE__, __LINE__, #condition); \
+            abort(); \
+        } \
+    } while (0)
+
+enum { DATABASES = 16 };
+
+struct client {
+    unsigned long long id; /* 0 while it is not connected */
+    enum fake_keyspace keyspace;
+    int db, flags;
+    Blocked *blocked;
+    String **argv; /* of the command that it waits for */
+    int argc;
+    char reply[64]; /* the beginning of the last reply's first string */
+};
+
+/* One call of the module. */
+struct Context {
+    int (*lookup)(const char *name, void *function);
+    struct client *client;
+    const struct command *command; /* NULL if it is no command of a client */
+    int argc;
+    String **argv;
+    bool *is_key;     /* which of the arguments are; NULL if all keys may be opened */
+    long expected;    /* replies that are still to come */
+    bool failed;      /* an error was among them */
+    bool asking_keys; /* for the positions of keys */
+    Blocked *blocked; /* whom it is about */
+    bool blocking;    /* the client waits from now on */
+};
+
+struct String {
+    size_t references, len;
+    char *data; /* of its own allocation, so that a read beyond the NUL is seen */
+};
+
+struct DataType {
+    DataTypeMethods methods;
+    int encoding_version;
+    char name[10];
+};
+
+struct command {
+    const char *name;
+    CommandFunction run;
+    const char *flags;
+    int first; /* the position of its key, 0 for none */
+};
+
+/* Each is of the server's interface, under a name of our own. */
+#define DECLARE(result, name, arguments) result fake_##name arguments;
+SERVER_FUNCTIONS(DECLARE)
+SERVER_OPTIONAL_FUNCTIONS(DECLARE)
+#undef DECLARE
+
+extern const struct command *fake_commands;
+extern size_t fake_command_count;
+extern InfoFunction fake_info_function;
+extern size_t fake_open_keys;
+
+int fake_lookup(const char *name, void *function);
+
+/* A command out of what Replicate and EmitAOF are given. */
+struct fake_command fake_format(const char *command, const char *format, va_list arguments);
+
+/* How clients and beats are told to the module. */
+EventFunction fake_listener(uint64_t event);
+
+/* DEL, COPY, SET, SELECT and FLUSHALL. Returns false if it is none of them. */
+bool fake_run_own(struct client *client, String **argv, int argc);
+
+void fake_delete(enum fake_keyspace keyspace, int db, const String *name);
+
+#endif
