@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -208,3 +209,20 @@ def test_options_reach_the_workers_and_passwords_do_not_show(exp: Experiment) ->
             application.execute_command("AI._WORKER", "NEXT")
         with pytest.raises(redis.exceptions.NoPermissionError):
             worker.get("key")
+
+
+def test_an_argument_of_two_gigabytes_is_refused_and_the_connection_goes_on(
+    database: Orchestrator, client: redis.Redis
+) -> None:
+    host, _, port = database.get_address()[0].rpartition(":")
+    piece, pieces = bytes(64 << 20), 32
+    with socket.create_connection((host, int(port)), DEADLINE) as connection:
+        connection.sendall(b"*6\r\n$12\r\nAI.TENSORSET\r\n$1\r\nx\r\n$5\r\nFLOAT\r\n$1\r\n7\r\n$4\r\nBLOB\r\n")
+        connection.sendall(b"$%d\r\n" % (len(piece) * pieces))
+        for _ in range(pieces):
+            connection.sendall(piece)
+        connection.sendall(b"\r\n")
+        assert connection.recv(100) == b"-ERR data length does not match tensor shape and type\r\n"
+        connection.sendall(b"PING\r\n")
+        assert connection.recv(100) == b"+PONG\r\n"
+    assert client.execute_command("AI.TENSORGET", "x", "BLOB") == X.tobytes()

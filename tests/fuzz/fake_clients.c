@@ -197,6 +197,7 @@ static enum fake_result run(struct client *client, String **argv, int argc) {
     if (strstr(command->flags, "may-replicate") != NULL) ctx.is_key = NULL; /* workers write for others */
     ctx.expected = 1;
     client->reply[0] = '\0';
+    client->last = command;
     CHECK(command->run(&ctx, argv, argc) == MODULE_OK);
     CHECK(ctx.expected == (ctx.blocking ? 1 : 0));
     end_call(&ctx, db);
@@ -249,6 +250,35 @@ void fake_set_flags(int new_flags) {
     flags = new_flags;
     for (size_t i = 0; i < FAKE_CLIENTS; i++) clients[i].flags = flags & SERVER_FLAGS;
 }
+
+/* --- What the module asks the server: CLIENT LIST ID n --- */
+
+struct CallReply {
+    char text[128];
+};
+
+CallReply *fake_Call(Context *ctx, const char *command, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    CHECK(!ctx->asking_keys && strcmp(command, "CLIENT") == 0 && strcmp(format, "ccl") == 0);
+    CHECK(strcmp(va_arg(arguments, const char *), "LIST") == 0 && strcmp(va_arg(arguments, const char *), "ID") == 0);
+    const unsigned long long id = (unsigned long long)va_arg(arguments, long long);
+    va_end(arguments);
+    CallReply *reply = fake_Calloc(1, sizeof *reply);
+    for (const struct client *client = clients; client < clients + FAKE_CLIENTS; client++) {
+        if (client->id != id) continue;
+        const char *last = client->last == NULL ? "NULL" : client->last->name;
+        snprintf(reply->text, sizeof reply->text, "id=%llu addr=127.0.0.1:9 db=%d cmd=%s user=default\n", id, client->db, last);
+    }
+    return reply;
+}
+
+const char *fake_CallReplyStringPtr(CallReply *reply, size_t *len) {
+    *len = strlen(reply->text);
+    return reply->text;
+}
+
+void fake_FreeCallReply(CallReply *reply) { fake_Free(reply); }
 
 /* --- Clients that wait --- */
 

@@ -25,6 +25,7 @@ struct client {
     Blocked *blocked;
     String **argv; /* of the command that it waits for */
     int argc;
+    const struct command *last; /* of the module, that it sent */
     char reply[64]; /* the beginning of the last reply's first string */
 };
 

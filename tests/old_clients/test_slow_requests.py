@@ -29,7 +29,9 @@ def loops(shared: Database) -> int:
     command = shared.client.execute_command
     command("AI.SCRIPTSET", "slow", "CPU", "SOURCE", SLOW_SCRIPT)
     loops, microseconds = 8, 0
-    while loops < 5_000 or microseconds < 500_000:  # the first ones are slow while TorchScript looks for ways to be fast
+    while (
+        loops < 5_000 or microseconds < 500_000
+    ):  # the first ones are slow while TorchScript looks for ways to be fast
         loops *= 2
         command("AI.TENSORSET", "loops", "INT64", 1, "VALUES", loops)
         command("AI.INFO", "slow", "RESETSTAT")
@@ -75,7 +77,9 @@ def test_a_run_past_its_deadline_is_an_error(database: Database, model: str, loo
 
 
 def test_a_script_that_was_deleted_is_stored_again(database: Database) -> None:
-    source = "".join(f"def function_{number}(x):\n    return x + {number}\n" for number in range(1500))  # slow to compile
+    source = "".join(
+        f"def function_{number}(x):\n    return x + {number}\n" for number in range(1500)
+    )  # slow to compile
 
     for _ in range(2):
         assert scripts("store", database.tcp, source=source) is True

@@ -578,3 +578,22 @@ def test_the_workers_commands_are_in_order(shared: Server, worker: ScriptedWorke
         worker.ask("AI._WORKER", "NEXT")
     with pytest.raises(redis.ResponseError, match="no such job"):
         worker.ask("AI._WORKER", "DONE", 0, 1, 0)
+
+
+def test_a_program_that_was_deleted_is_stored_by_the_command_that_is_sent_again(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
+) -> None:
+    words = ("AI.SCRIPTSET", "s", "CPU", "SOURCE", "def f(x): return x\n")
+    with impatient_client(shared, db) as impatient:
+        impatient.send(*words)
+        check = worker.next()
+        time.sleep(SLOW)
+        worker.checked(check)
+        wait_until(impatient.answered)
+    client.send(*words)
+    assert client.receive() == b"OK"  # it is there
+    db.delete("s")
+    client.send(*words)
+    worker.checked(worker.job())
+    assert client.receive() == b"OK"
+    assert db.exists("s")

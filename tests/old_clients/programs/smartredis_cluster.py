@@ -79,7 +79,11 @@ def scripts() -> dict[str, Any]:
         database.run_script("s", "double", [name], [f"{name}_y"])
         results.append(database.get_tensor(f"{name}_y").tolist())
     database.run_script("s", "total", [NAMES[3], NAMES[8]], ["total"])
-    found = {"results": results, "total": database.get_tensor("total").tolist(), "same": database.get_script("s") == SCRIPT}
+    found = {
+        "results": results,
+        "total": database.get_tensor("total").tolist(),
+        "same": database.get_script("s") == SCRIPT,
+    }
     database.delete_script("s")
     return {**found, "gone": failure(database.run_script, "s", "double", [NAMES[0]], ["y"])}
 

@@ -52,7 +52,7 @@ class TorchScriptRuntime:
         place = torch_device(torch, device)
         unit = torch.jit.CompilationUnit()
         try:
-            unit.define(source, {"torch": torch, "math": math, **_EXCEPTIONS}.get)
+            unit.define(f"{source}\n", {"torch": torch, "math": math, **_EXCEPTIONS}.get)
             functions = {function.name: function for function in unit.get_functions()}
             for function in functions.values():
                 _refuse_python(function)

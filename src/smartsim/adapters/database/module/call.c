@@ -8,9 +8,9 @@
 
 enum {
     KEEP_WAITING = 2 * SECOND, /* a call whose clients have gone: old clients come again after one second */
-    KEEP_DONE = 10 * SECOND,   /* an outcome that nobody has heard of yet */
-    KEEP_ANSWERED = 3 * SECOND,    /* one that was sent to clients, which may have stopped listening before */
-    PATIENCE = SECOND / 10,        /* no client stops listening sooner */
+    KEEP_DONE = 3 * SECOND,    /* an outcome that nobody has heard of yet */
+    KEEP_ANSWERED = 3 * SECOND, /* one that was sent to clients, which may have stopped listening before */
+    PATIENCE = SECOND / 10,     /* no client stops listening sooner */
     BUCKETS = 1024,
 };
 
@@ -86,13 +86,18 @@ void call_drop(struct call *call) {
     call->kind->free(call);
 }
 
-struct call *call_find(const struct call *call) {
-    for (struct call *other = calls[call->hash % BUCKETS]; other != NULL; other = other->next) {
-        const bool heard = other->done && (other->waiters != NULL || other->answered_len > 0);
-        if (other->kind == call->kind && other->hash == call->hash && other->db == call->db && !heard &&
-            call->kind->same != NULL && call->kind->same(other, call)) {
-            return other;
-        }
+static bool is_same(const struct call *one, const struct call *other) {
+    const bool heard = one->done && (one->waiters != NULL || one->answered_len > 0);
+    return !heard && one->kind == other->kind && one->hash == other->hash && one->db == other->db &&
+           one->kind->same != NULL && one->kind->same(one, other);
+}
+
+struct call *call_find(Context *ctx, const struct call *call) {
+    for (struct call *other = calls[call->hash % BUCKETS], *next; other != NULL; other = next) {
+        next = other->next;
+        if (!is_same(other, call)) continue;
+        if (!other->done || other->error != NULL || other->kind->intact(ctx, other)) return other;
+        call_drop(other);
     }
     return NULL;
 }

@@ -17,6 +17,8 @@ struct waiter;
 struct call_kind {
     /* Whether two calls of this kind with equal `hash` ask for the very same; NULL if none ever joins another. */
     bool (*same)(const struct call *one, const struct call *other);
+    /* Whether what a call did that is done, without an error, still stands. */
+    bool (*intact)(Context *ctx, const struct call *call);
     /* Nobody waits any more, or somebody does again: pause or resume what is still to be run. May be NULL. */
     void (*pause)(Context *ctx, struct call *call, bool paused);
     /* Whether something of it is being run: then it is let end, although its clients have gone. */
@@ -62,9 +64,9 @@ uint64_t call_hash_string(uint64_t hash, const String *text);
 /* Whether the command may block its client; if not, the error has been replied. */
 bool call_allowed(Context *ctx);
 
-/* A call that is under way or was left when it was done, and asks for the same as `call` in the same database; NULL if there
- * is none. */
-struct call *call_find(const struct call *call);
+/* A call that is under way, or that is done but was not heard and still stands, and that asks for the same as `call` in the same
+ * database; NULL if there is none. */
+struct call *call_find(Context *ctx, const struct call *call);
 
 /* Free a call that was never waited for, or is done and left. */
 void call_drop(struct call *call);

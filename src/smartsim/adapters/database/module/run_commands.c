@@ -154,6 +154,16 @@ static uint64_t hash(const struct run_call *call) {
     return sum;
 }
 
+/* Whether the outputs are still where the run put them. */
+static bool is_intact(Context *ctx, const struct call *call) {
+    const struct run_call *run = (const struct run_call *)call;
+    for (size_t i = 0; i < run->outputs.len; i++) {
+        struct tensor *tensor;
+        if (open_tensor(ctx, run->outputs.items[i], &tensor) != NULL || tensor != run->written[i]) return false;
+    }
+    return true;
+}
+
 static void pause_call(Context *ctx, struct call *call, bool paused) {
     struct run_call *run = (struct run_call *)call;
     request_pause(ctx, run->request, paused);
@@ -193,7 +203,7 @@ static void free_call(struct call *call) {
 }
 
 static const struct call_kind run_kind = {
-    .same = same, .pause = pause_call, .running = is_running, .withdraw = withdraw, .reply = reply, .free = free_call};
+    .same = same, .intact = is_intact, .pause = pause_call, .running = is_running, .withdraw = withdraw, .reply = reply, .free = free_call};
 
 static struct run_call *new_call(Context *ctx, const struct run_arguments *run, struct program *program) {
     struct run_call *call = server.Calloc(1, sizeof *call);
@@ -211,22 +221,6 @@ static struct run_call *new_call(Context *ctx, const struct run_arguments *run, 
     call->outputs = strings_hold(run->outputs.items, run->outputs.len);
     call->list_start = run->list_start;
     return call;
-}
-
-/* Whether the outputs of a run that is done are still where it put them. */
-static bool is_intact(Context *ctx, const struct run_call *call) {
-    for (size_t i = 0; call->written != NULL && i < call->outputs.len; i++) {
-        struct tensor *tensor;
-        if (open_tensor(ctx, call->outputs.items[i], &tensor) != NULL || tensor != call->written[i]) return false;
-    }
-    return true;
-}
-
-static struct run_call *find(Context *ctx, const struct run_call *call) {
-    struct run_call *found = (struct run_call *)call_find(&call->call);
-    if (found == NULL || !found->call.done || is_intact(ctx, found)) return found;
-    call_drop(&found->call);
-    return NULL;
 }
 
 static const char *submit(Context *ctx, const struct run_arguments *run, struct run_call *call) {
@@ -262,15 +256,15 @@ static int execute(Context *ctx, enum run_form form, String **argv, int argc) {
 
     struct run_call *call = new_call(ctx, &run, program);
     error = hold_inputs(ctx, call);
-    struct run_call *found = NULL;
+    struct call *found = NULL;
     if (error == NULL) {
         call->call.hash = hash(call);
-        found = find(ctx, call);
+        found = call_find(ctx, &call->call);
         if (found == NULL) error = submit(ctx, &run, call);
     }
     if (error != NULL) server.ReplyWithError(ctx, error);
     if (error != NULL || found != NULL) call_drop(&call->call);
-    if (error == NULL) call_wait(ctx, found != NULL ? &found->call : &call->call, run.timeout);
+    if (error == NULL) call_wait(ctx, found != NULL ? found : &call->call, run.timeout);
     return MODULE_OK;
 }
 
