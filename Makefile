@@ -6,11 +6,14 @@
 #   make wheel-test    build the wheel and the sdist, and try both outside of this directory
 #   make sanitize fuzz the server module under sanitizers; FUZZ_SECONDS=30
 #   make bench         the measurements; ARGS=--quick for a look
+#   make clients       the old clients that the tests drive the database with; make test does it, too
 #   make clean         remove everything that the above made
 #
-# PYTHON=/path/to/python3.12 chooses the interpreter (3.11 or later) when .venv is made.
+# PYTHON=/path/to/python3.12 chooses the interpreter (3.11 or later) when .venv is made; PYTHON311=/path/to/python3.11 the
+# one of the old clients, which know no later one.
 
 PYTHON ?=
+PYTHON311 ?=
 VENV ?= .venv
 ARGS ?=
 FUZZ_SECONDS ?= 30
@@ -22,7 +25,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find src -name '*.py' -o -name 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types wheel wheel-test sanitize fuzz bench clean
+.PHONY: help demo clients test lint types wheel wheel-test sanitize fuzz bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -52,7 +55,10 @@ $(VENV)/.dev: $(VENV)/.test pyproject.toml
 demo: $(VENV)/.package
 	@$(BIN)/python examples/heat_ensemble/driver.py
 
-test: $(VENV)/.package $(VENV)/.test
+clients:
+	@scripts/make-client-venvs.sh build/clients $(PYTHON311)
+
+test: $(VENV)/.package $(VENV)/.test clients
 	$(BIN)/pytest $(ARGS)
 
 lint: $(VENV)/.package $(VENV)/.dev
@@ -83,7 +89,7 @@ fuzz: $(VENV)/.dev
 	$(BIN)/cmake --build build/fuzz
 	mkdir -p build/fuzz/found
 	build/fuzz/module_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=build/fuzz/ \
-		-print_final_stats=1 -verbosity=0 build/fuzz/found tests/fuzz/corpus
+		-dict=tests/fuzz/words -print_final_stats=1 -verbosity=0 build/fuzz/found tests/fuzz/corpus
 
 bench: $(VENV)/.package $(VENV)/.test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit; done

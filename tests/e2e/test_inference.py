@@ -226,3 +226,16 @@ def test_an_argument_of_two_gigabytes_is_refused_and_the_connection_goes_on(
         connection.sendall(b"PING\r\n")
         assert connection.recv(100) == b"+PONG\r\n"
     assert client.execute_command("AI.TENSORGET", "x", "BLOB") == X.tobytes()
+
+
+def test_a_script_that_crashes_its_process_loses_nothing_but_its_own_request(client: redis.Redis) -> None:
+    crash = (
+        "def crash(x):\n"  # torch does not check what it is promised here, and writes far outside of its memory
+        "    return torch._convert_indices_from_csr_to_coo(torch.tensor([0, 1 << 40]), torch.tensor([0, 1]))\n"
+    )
+    store(client, "linear", blob(Linear()))
+    assert client.execute_command("AI.SCRIPTSET", "s", "CPU", "SOURCE", crash) == b"OK"
+    with pytest.raises(redis.ResponseError, match="the worker process died while it ran this"):
+        client.execute_command("AI.SCRIPTRUN", "s", "crash", "INPUTS", "x", "OUTPUTS", "z")
+    np.testing.assert_array_equal(run(client, "linear"), 2 * X + 1)
+    assert not client.exists("z")

@@ -9,7 +9,7 @@
  *   @gone N     client N disconnects
  *   @later      what comes next happens before those are answered whom the module has unblocked
  *   @tick MS    time passes
- *   @flags WORD...  the context of what follows: MULTI, LUA, REPLICA, REPLICATED, LOADING, DENY (blocking)
+ *   @flags WORD...  of what follows: MULTI, LUA, DENY (blocking), PRIMARY (it comes from there), REPLICA, LOADING
  *   @info       INFO
  *
  * What the module accepts must survive saving, loading, rewriting and reading, and be the same on a replica. A command
@@ -121,11 +121,13 @@ struct input {
     bool later; /* what the server does between commands is left out once */
     String **argv; /* of the command that is being read */
     int argc;
+    char jobs[FAKE_CLIENTS][24]; /* that each client was given last */
 };
 
 static void settle(struct input *input) {
     if (!input->later) fake_settle();
     input->later = false;
+    for (int i = 0; i < FAKE_CLIENTS; i++) sscanf(fake_reply(i), "%*s %20[0-9]", input->jobs[i]);
     check();
 }
 
@@ -147,8 +149,8 @@ static int flags_of(const char *text) {
     static const struct {
         const char *name;
         int flag;
-    } flags[] = {{"MULTI", CONTEXT_MULTI},           {"LUA", CONTEXT_LUA},         {" REPLICA", CONTEXT_REPLICA},
-                 {"REPLICATED", CONTEXT_REPLICATED}, {"LOADING", CONTEXT_LOADING}, {"DENY", CONTEXT_DENY_BLOCKING}};
+    } flags[] = {{"MULTI", CONTEXT_MULTI},           {"LUA", CONTEXT_LUA},         {"PRIMARY", CONTEXT_REPLICATED},
+                 {"REPLICA", CONTEXT_REPLICA}, {"LOADING", CONTEXT_LOADING}, {"DENY", CONTEXT_DENY_BLOCKING}};
     int all = 0;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         if (strstr(text, flags[i].name) != NULL) all |= flags[i].flag;
@@ -176,13 +178,8 @@ static void control(struct input *input, const char *line) {
 }
 
 static void add_argument(struct input *input, const char *line, size_t len) {
-    char job[24] = "@job";
-    if (len == 4 && memcmp(line, job, 4) == 0) {
-        sscanf(fake_reply(input->client), "%*s %20s", job);
-        input->argv[input->argc++] = word(job);
-    } else {
-        input->argv[input->argc++] = fake_string(line, len);
-    }
+    const bool job = len == 4 && memcmp(line, "@job", 4) == 0;
+    input->argv[input->argc++] = job ? word(input->jobs[input->client]) : fake_string(line, len);
 }
 
 static void read_line(struct input *input) {

@@ -47,6 +47,10 @@ class Database:
         """What ``SSDB`` says of its unix socket."""
         return str(self.server.unix)
 
+    def stored(self) -> set[bytes]:
+        """Return all keys."""
+        return set(self.client.scan_iter())
+
     def connections(self) -> int:
         """Return how many connections came since the statistics of the server were reset."""
         return int(self.client.info("stats")["total_connections_received"])

@@ -1,7 +1,7 @@
 """Programs in C and C++ with the SmartRedis library.
 
-The library is in the wheel: its extension module of Python exports all functions and classes. A stand-in for the symbols
-of Python, which nothing here calls, lets a program link it that is not Python.
+The library is in the wheel: its extension module of Python exports all functions and classes. A stand-in for the
+symbols of Python, which nothing here calls, lets a program link it that is not Python.
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,12 +28,10 @@ def model(tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def loops(shared: Database) -> int:
     """How many loops of what is slow take two seconds, about."""
-    command = shared.client.execute_command
+    command: Callable[..., Any] = shared.client.execute_command
     command("AI.SCRIPTSET", "slow", "CPU", "SOURCE", SLOW_SCRIPT)
     loops, microseconds = 8, 0
-    while (
-        loops < 5_000 or microseconds < 500_000
-    ):  # the first ones are slow while TorchScript looks for ways to be fast
+    while loops < 5_000 or microseconds < 500_000:  # TorchScript takes a while to become fast
         loops *= 2
         command("AI.TENSORSET", "loops", "INT64", 1, "VALUES", loops)
         command("AI.INFO", "slow", "RESETSTAT")
@@ -77,9 +77,8 @@ def test_a_run_past_its_deadline_is_an_error(database: Database, model: str, loo
 
 
 def test_a_script_that_was_deleted_is_stored_again(database: Database) -> None:
-    source = "".join(
-        f"def function_{number}(x):\n    return x + {number}\n" for number in range(1500)
-    )  # slow to compile
+    # So long that the check of it outlasts the client's patience.
+    source = "".join(f"def function_{number}(x):\n    return x + {number}\n" for number in range(1500))
 
     for _ in range(2):
         assert scripts("store", database.tcp, source=source) is True

@@ -243,4 +243,7 @@ def _need_supported(model: Model) -> None:
             f"{model.name} has a colocated database, which this version cannot start: use create_database()"
         )
     if next(iter(model.db_models), None) is not None or next(iter(model.db_scripts), None) is not None:
-        raise SSUnsupportedError(f"{model.name} has ML models or scripts, which this version's database cannot run")
+        raise SSUnsupportedError(
+            f"{model.name} has ML models or scripts, which this version does not store at its start: "
+            "store them from the application"
+        )

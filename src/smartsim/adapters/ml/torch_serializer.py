@@ -7,6 +7,7 @@ import inspect
 import io
 import re
 import textwrap
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,6 +39,12 @@ class TorchSerializer:
                 trained, where it is run.
         """
         torch = imported("torch", "torch")
+        with warnings.catch_warnings():
+            # Torch advises against TorchScript, which is what the database runs, and what its users have.
+            warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
+            return self._serialize(torch, model)
+
+    def _serialize(self, torch: Any, model: Any) -> SerializedModel:
         if isinstance(model, torch.jit.ScriptModule | torch.jit.ScriptFunction):
             compiled = model
         elif isinstance(model, torch.nn.Module):

@@ -48,14 +48,6 @@ static long long count_workers(const struct program *program) {
     return count;
 }
 
-static size_t count_running(const struct program *program) {
-    size_t count = 0;
-    for (const struct worker *worker = workers; worker != NULL; worker = worker->next) {
-        if (worker->batch != NULL && worker->batch->program == program) count += worker->batch->len;
-    }
-    return count;
-}
-
 /* --- AI.INFO --- */
 
 static void reply_text(Context *ctx, const char *text) { server.ReplyWithStringBuffer(ctx, text, strlen(text)); }
@@ -72,7 +64,7 @@ static void reply_program(Context *ctx, String *name, const struct program *prog
         {"calls", statistics->calls},
         {"errors", statistics->errors},
         {"waiting", queue_waiting(program)},
-        {"running", count_running(program)},
+        {"running", queue_running(program)},
         {"queue_time", statistics->queue_time},
         {"run_time", statistics->run_time},
         {"batches", statistics->batches},
@@ -258,7 +250,7 @@ static void add_program(InfoReply *info, const struct program *program) {
     server.InfoAddFieldCString(info, "backend", backend_names[program->backend]);
     add_escaped(info, "device", program->device_name);
     server.InfoAddFieldULongLong(info, "waiting", queue_waiting(program));
-    server.InfoAddFieldULongLong(info, "running", count_running(program));
+    server.InfoAddFieldULongLong(info, "running", queue_running(program));
     server.InfoAddFieldULongLong(info, "calls", statistics->calls);
     server.InfoAddFieldULongLong(info, "errors", statistics->errors);
     server.InfoAddFieldULongLong(info, "queue_time", statistics->queue_time);

@@ -144,6 +144,7 @@ static bool fits(const struct request *leader, const struct request *other) {
     return true;
 }
 
+static const long long longest_wait = 1LL << 50; /* milliseconds; the sums of times do not overflow */
 static Timer wake_timer;
 static long long wake_at; /* 0 while no timer is set */
 
@@ -173,7 +174,8 @@ static bool is_ready(Context *ctx, const struct request *leader) {
     }
     if (rows >= program->min_batch_size) return true;
     const long long timeout = program->min_batch_timeout > 0 ? program->min_batch_timeout : config_min_batch_timeout;
-    const long long due = leader->queued_at + timeout * MILLISECOND;
+    const long long wait = timeout < longest_wait ? timeout : longest_wait;
+    const long long due = leader->queued_at + wait * MILLISECOND;
     if (clock_now() >= due) return true;
     wake_by(ctx, due);
     return false;
