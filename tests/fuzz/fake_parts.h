@@ -73,10 +73,20 @@ extern size_t fake_command_count;
 extern InfoFunction fake_info_function;
 extern size_t fake_open_keys;
 
+extern struct client fake_clients[FAKE_CLIENTS];
+
 int fake_lookup(const char *name, void *function);
 
 /* A command out of what Replicate and EmitAOF are given. */
 struct fake_command fake_format(const char *command, const char *format, va_list arguments);
+
+/* After each call of the module: nothing is left open, and what was written is the same on the replica. */
+void fake_end_call(const Context *ctx, int db);
+
+/* What is set whatever client the module is called for. */
+int fake_server_flags(void);
+
+void fake_tell_of_client(struct client *client, uint64_t change);
 
 /* How clients and beats are told to the module. */
 EventFunction fake_listener(uint64_t event);

@@ -1,6 +1,6 @@
 /* The fake server's memory, strings, what the module registers, and INFO. */
+#include <pthread.h>
 #include <string.h>
-#include <strings.h>
 
 #include "fake_parts.h"
 
@@ -18,6 +18,7 @@ size_t fake_allocations;
 static struct DataType types[MAX_TYPES];
 static size_t type_count;
 static EventFunction listeners[EVENTS];
+static pthread_t main_thread;
 
 /* --- Memory --- */
 
@@ -69,7 +70,7 @@ String *fake_HoldString(Context *ctx, String *string) {
 
 void fake_FreeString(Context *ctx, String *string) {
     (void)ctx;
-    CHECK(string->references > 0);
+    CHECK(string->references > 0 && pthread_equal(pthread_self(), main_thread)); /* not counted atomically */
     if (--string->references > 0) return;
     fake_Free(string->data);
     fake_Free(string);
@@ -178,6 +179,7 @@ int fake_lookup(const char *name, void *function) {
 
 void fake_load_module(void) {
     Context ctx = {.lookup = fake_lookup};
+    main_thread = pthread_self();
     CHECK(RedisModule_OnLoad(&ctx, NULL, 0) == MODULE_OK);
 }
 

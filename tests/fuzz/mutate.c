@@ -1,5 +1,5 @@
-/* How inputs of module_fuzz.c are changed: half the time whole commands are moved, copied, left out or taken from another
- * input, since what happens depends on their order; else bytes, as libFuzzer does. */
+/* How inputs of module_fuzz.c are changed: half the time whole commands are moved, copied, left out or taken from
+ * another input, since what happens depends on their order; else bytes, as libFuzzer does. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -72,7 +72,8 @@ static size_t join(struct range data, const uint8_t *place, struct range inserte
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t len, size_t max_len, unsigned int seed) {
     enum { BYTES = 3 };
     const unsigned int way = next_random(&seed) % (2 * BYTES);
-    if (way >= BYTES || len == 0 || (len >= 4 && memcmp(data, "RDB ", 4) == 0)) return LLVMFuzzerMutate(data, len, max_len);
+    const bool commands = len > 0 && !(len >= 4 && memcmp(data, "RDB ", 4) == 0);
+    if (way >= BYTES || !commands) return LLVMFuzzerMutate(data, len, max_len);
     const struct range nothing = {data, data};
     const struct range all = {data, data + len};
     const struct range some = pick_commands(all.start, all.end, &seed);

@@ -1,4 +1,4 @@
-"""Applications with the clients of old that a driver script starts: with its environment, and no rights that they lack."""
+"""Applications with SmartRedis that a driver script starts: with its environment, and the rights of applications."""
 
 from __future__ import annotations
 

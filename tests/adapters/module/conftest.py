@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from module_server import MODULE, Server, process_environment
+from scripted_worker import Peer, ScriptedWorker
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +59,21 @@ def db(shared: Server) -> redis.Redis:
     client = shared.client()
     client.flushall()
     return client
+
+
+@pytest.fixture
+def client(shared: Server) -> Iterator[Peer]:
+    """A client of the shared server that sends and receives step by step."""
+    with Peer(shared.socket) as client:
+        yield client
+
+
+@pytest.fixture
+def worker(shared: Server, db: redis.Redis) -> Iterator[ScriptedWorker]:
+    """A worker for everything on the CPU of the shared server, which is empty."""
+    assert db.dbsize() == 0
+    with ScriptedWorker(shared.socket, TF="2.21", TFLITE="2.3", TORCH="2.13", ONNX="1.31") as worker:
+        yield worker
 
 
 def _end(server: Server) -> str:

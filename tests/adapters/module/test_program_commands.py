@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,20 +13,6 @@ from scripted_worker import Peer, ScriptedWorker, store
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 CHUNK_SIZE = 535822336
 BYTES = bytes(range(256))
-
-
-@pytest.fixture
-def worker(shared: Server, db: redis.Redis) -> Iterator[ScriptedWorker]:
-    """A worker for everything, on an empty server."""
-    assert db.dbsize() == 0
-    with ScriptedWorker(shared.socket, TF="2.21", TFLITE="2.3", TORCH="2.13", ONNX="1.31") as worker:
-        yield worker
-
-
-@pytest.fixture
-def client(shared: Server) -> Iterator[Peer]:
-    with Peer(shared.socket) as client:
-        yield client
 
 
 def refused(client: Peer, *arguments: Any) -> str:

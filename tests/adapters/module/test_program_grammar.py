@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -96,20 +95,6 @@ ERRORS = [
     ]
     for arguments, error in errors
 ]
-
-
-@pytest.fixture
-def worker(shared: Server, db: redis.Redis) -> Iterator[ScriptedWorker]:
-    """A worker for everything on the CPU, on an empty server."""
-    assert db.dbsize() == 0
-    with ScriptedWorker(shared.socket, TF="2.21", TFLITE="2.3", TORCH="2.13", ONNX="1.31") as worker:
-        yield worker
-
-
-@pytest.fixture
-def client(shared: Server) -> Iterator[Peer]:
-    with Peer(shared.socket) as client:
-        yield client
 
 
 @pytest.mark.parametrize(("command", "arguments", "error"), ERRORS)

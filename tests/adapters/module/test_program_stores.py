@@ -18,20 +18,6 @@ SCRIPT = ["AI.SCRIPTSTORE", "k", "CPU", "ENTRY_POINTS", 1, "f", "SOURCE", "def f
 
 
 @pytest.fixture
-def worker(shared: Server, db: redis.Redis) -> Iterator[ScriptedWorker]:
-    """A worker for everything, on an empty server."""
-    assert db.dbsize() == 0
-    with ScriptedWorker(shared.socket, TF="2.21", TFLITE="2.3", TORCH="2.13", ONNX="1.31") as worker:
-        yield worker
-
-
-@pytest.fixture
-def client(shared: Server) -> Iterator[Peer]:
-    with Peer(shared.socket) as client:
-        yield client
-
-
-@pytest.fixture
 def other(shared: Server) -> Iterator[Peer]:
     with Peer(shared.socket) as other:
         yield other

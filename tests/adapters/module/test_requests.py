@@ -26,12 +26,6 @@ def worker(shared: Server, db: redis.Redis) -> Iterator[ScriptedWorker]:
         yield worker
 
 
-@pytest.fixture
-def client(shared: Server) -> Iterator[Peer]:
-    with Peer(shared.socket) as client:
-        yield client
-
-
 def store_model(server: Server, *words: Any) -> None:
     with Peer(server.socket) as client, ScriptedWorker(server.socket, process=99, TORCH="2") as worker:
         assert store(client, worker, *words) == b"OK"
