@@ -150,6 +150,12 @@ static const struct command *find_command(const String *name) {
     return NULL;
 }
 
+static bool is_write(const struct command *command) { return strstr(command->flags, "write") != NULL; }
+
+bool fake_is_read_only(const struct client *client) {
+    return client->flags & CONTEXT_REPLICA && !(client->flags & (CONTEXT_REPLICATED | CONTEXT_LOADING));
+}
+
 static void find_keys(Context *ctx) {
     const struct command *command = ctx->command;
     if (command->first > 0 && command->first < ctx->argc) ctx->is_key[command->first] = true;
@@ -161,7 +167,7 @@ static void find_keys(Context *ctx) {
 
 static enum fake_result run(struct client *client, String **argv, int argc) {
     const struct command *command = find_command(argv[0]);
-    if (command == NULL) return FAKE_FAILED;
+    if (command == NULL || (is_write(command) && fake_is_read_only(client))) return FAKE_FAILED;
     bool *is_key = calloc((size_t)argc, sizeof *is_key);
     Context ctx = {.client = client, .command = command, .argc = argc, .argv = argv, .is_key = is_key};
     const int db = client->db;

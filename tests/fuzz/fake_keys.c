@@ -167,15 +167,15 @@ void *fake_ModuleTypeGetValue(Key *key) {
 }
 
 int fake_ModuleTypeSetValue(Key *key, DataType *type, void *value) {
-    CHECK(key->mode & KEY_WRITE && fake_open_keys == 1 && value != NULL);
     const struct client *client = key->ctx->client;
+    CHECK(key->mode & KEY_WRITE && fake_open_keys == 1 && value != NULL && !fake_is_read_only(client));
     fake_put(client->keyspace, client->db, key->name, type, value);
     key->entry = fake_find(client->keyspace, client->db, key->name);
     return MODULE_OK;
 }
 
 int fake_DeleteKey(Key *key) {
-    CHECK(key->mode & KEY_WRITE && fake_open_keys == 1);
+    CHECK(key->mode & KEY_WRITE && fake_open_keys == 1 && !fake_is_read_only(key->ctx->client));
     fake_delete(key->ctx->client->keyspace, key->ctx->client->db, key->name);
     key->entry = NULL;
     return MODULE_OK;

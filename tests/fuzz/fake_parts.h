@@ -86,6 +86,9 @@ void fake_end_call(const Context *ctx, int db);
 /* What is set whatever client the module is called for. */
 int fake_server_flags(void);
 
+/* Whether it may not write, since this is a replica. */
+bool fake_is_read_only(const struct client *client);
+
 void fake_tell_of_client(struct client *client, uint64_t change);
 
 /* How clients and beats are told to the module. */

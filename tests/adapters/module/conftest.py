@@ -54,11 +54,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def db(shared: Server) -> redis.Redis:
+def db(shared: Server) -> Iterator[redis.Redis]:
     """A client of the shared server, which is empty."""
-    client = shared.client()
-    client.flushall()
-    return client
+    with shared.client() as client:
+        client.flushall()
+        yield client
 
 
 @pytest.fixture
