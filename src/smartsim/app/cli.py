@@ -20,9 +20,8 @@ import typer
 from smartsim.adapters.database.valkey import MODULE, ValkeyServer
 from smartsim.adapters.process.subprocess import SubprocessRunner
 from smartsim.app.experiment import Experiment
-from smartsim.domain.database import ShardPlan
+from smartsim.app.runtimes import EXTRAS, installed_versions
 from smartsim.domain.errors import SmartSimError
-from smartsim.ports.database_server import Credentials
 
 _USAGE_ERROR = 2  # what typer exits with
 _VERSION_TIMEOUT = 10.0  # seconds that the server may take to tell its version
@@ -50,7 +49,8 @@ def main() -> None:
 @smart.command()
 def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
     """Print the versions of what is installed."""
-    facts = {"python": platform.python_version(), **{name: _version(name) for name in _DISTRIBUTIONS}, **_server()}
+    facts = {"python": platform.python_version(), **{name: _version(name) for name in _DISTRIBUTIONS}}
+    facts |= {**_frameworks(), **_server()}
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
@@ -66,10 +66,18 @@ def _version(distribution: str) -> str:
         return f"not installed: pip install {distribution}"
 
 
+def _frameworks() -> dict[str, str]:
+    """Return the versions of the frameworks that run models, by backend."""
+    found = installed_versions()
+    return {
+        backend: found.get(backend, f"not installed: pip install 'smartsim-next[{extra}]'")
+        for backend, extra in EXTRAS.items()
+    }
+
+
 def _server() -> dict[str, str]:
     try:
-        plan = ShardPlan("shard", "/", ("127.0.0.1",), 0)
-        program = ValkeyServer().command(plan, Credentials("admin", "")).argv[0]
+        program = ValkeyServer().find_program()
         told = SubprocessRunner().run([program, "--version"], _VERSION_TIMEOUT).stdout.strip()
     except SmartSimError as error:
         return {"server": f"not usable: {error}"}

@@ -22,6 +22,9 @@ _DISTRIBUTIONS: Final[Mapping[str, str]] = {
 }
 """The packages that bring a framework, and its backend."""
 
+EXTRAS: Final[Mapping[str, str]] = {"TORCH": "torch", "ONNX": "onnx", "TF": "tensorflow", "TFLITE": "tflite"}
+"""What to install, `smartsim-next[...]`, by backend."""
+
 _ENDING: Final = ".dist-info"
 
 

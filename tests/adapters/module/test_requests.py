@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -340,23 +340,41 @@ SLOW = 0.15  # seconds, longer than any client is patient
 
 
 @pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize("output", ["b", "a"])
 def test_an_answer_to_a_connection_that_is_read_no_more_is_kept_for_the_command_that_is_sent_again(
-    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer, heard: bool
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, heard: bool, output: str
 ) -> None:
-    with impatient_client(shared, db) as impatient:
-        impatient.send(*RUN)
-        item = worker.next()
-        time.sleep(SLOW)
-        answer(worker, item, b"1")
-        wait_until(impatient.answered)
+    command = (*RUN[:-1], output)
+    with ExitStack() as stack:
+        with impatient_client(shared, db) as impatient:
+            impatient.send(*command)
+            item = worker.next()
+            time.sleep(SLOW)
+            answer(worker, item, b"1")
+            wait_until(impatient.answered)
+            if heard:
+                assert impatient.receive() == b"OK"
+                impatient.ask("PING")
+            again = stack.enter_context(Peer(shared.socket))  # clients of old connect anew before they hang up
+            again.ask("PING")
+        again.send(*command)
         if heard:
-            assert impatient.receive() == b"OK"
-            impatient.ask("PING")
-    client.send(*RUN)
-    if heard:
-        answer(worker, worker.next(), b"2")
-    assert client.receive() == b"OK"
+            answer(worker, worker.next(), b"2")
+        assert again.receive() == b"OK"
     assert facts(db)[b"calls"] == 1 + heard
+
+
+def test_steps_that_each_have_a_connection_of_their_own_are_all_done(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker
+) -> None:
+    for number in range(3):
+        with impatient_client(shared, db) as client:
+            client.send("AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 1, "a")
+            item = worker.next()
+            time.sleep(SLOW)
+            answer(worker, item, bytes([number]))
+            assert client.receive() == b"OK"
+    assert facts(db)[b"calls"] == 3
 
 
 def test_who_asks_for_the_next_has_heard_the_last(
@@ -575,19 +593,34 @@ def test_the_workers_commands_are_in_order(shared: Server, worker: ScriptedWorke
 
 
 def test_a_program_that_was_deleted_is_stored_by_the_command_that_is_sent_again(
-    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
+    shared: Server, db: redis.Redis, worker: ScriptedWorker
 ) -> None:
     words = ("AI.SCRIPTSET", "s", "CPU", "SOURCE", "def f(x): return x\n")
-    with impatient_client(shared, db) as impatient:
-        impatient.send(*words)
-        check = worker.next()
-        time.sleep(SLOW)
-        worker.checked(check)
-        wait_until(impatient.answered)
-    client.send(*words)
-    assert client.receive() == b"OK"  # it is there
-    db.delete("s")
-    client.send(*words)
-    worker.checked(worker.job())
-    assert client.receive() == b"OK"
+    with ExitStack() as stack:
+        with impatient_client(shared, db) as impatient:
+            impatient.send(*words)
+            check = worker.next()
+            time.sleep(SLOW)
+            worker.checked(check)
+            wait_until(impatient.answered)
+            again = stack.enter_context(Peer(shared.socket))
+            again.ask("PING")
+        db.delete("s")
+        again.send(*words)
+        worker.checked(worker.job())
+        assert again.receive() == b"OK"
     assert db.exists("s")
+
+
+def test_a_store_that_was_overtaken_by_a_later_one_does_not_undo_it(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
+) -> None:
+    client.send("AI.SCRIPTSET", "s", "CPU", "SOURCE", "older")
+    older = worker.next()
+    with Peer(shared.socket) as other, ScriptedWorker(shared.socket, process=2, TORCH="2") as second:
+        other.send("AI.SCRIPTSET", "s", "CPU", "SOURCE", "newer")
+        second.checked(second.next())
+        assert other.receive() == b"OK"
+        worker.checked(older)
+        assert client.receive() == b"OK"
+    assert db.execute_command("AI.SCRIPTGET", "s", "SOURCE") == b"newer"

@@ -80,7 +80,7 @@ class ValkeyServer:
         started = {
             "name": shard.name,
             "directory": shard.directory,
-            "server": [self._find_program(), configuration],
+            "server": [self.find_program(), configuration],
             "user": _WORKER,
             "password_file": password,
             "devices": None,
@@ -96,7 +96,12 @@ class ValkeyServer:
         # -P: what lies in the working directory is not for importing.
         return ServerCommand((sys.executable, "-P", "-m", "smartsim.app.shard", settings), files)
 
-    def _find_program(self) -> str:
+    def find_program(self) -> str:
+        """Return the server program.
+
+        Raises:
+            SSConfigError: there is none.
+        """
         if self._program is not None:
             return self._program
         try:

@@ -81,6 +81,7 @@ static const char *create_commands(Context *ctx) {
 static void client_changed(Context *ctx, Event event, uint64_t change, void *data) {
     (void)event;
     const ClientInfo *client = data;
+    if (change == CLIENT_CONNECTED) call_client_came(client->id);
     if (change != CLIENT_DISCONNECTED) return;
     worker_client_gone(ctx, client->id);
     call_client_gone(ctx, client->id);
@@ -90,7 +91,7 @@ static void beat(Context *ctx, Event event, uint64_t subevent, void *data) {
     (void)event, (void)subevent, (void)data;
     shared_free_released();
     call_sweep(ctx);
-    worker_sweep();
+    worker_sweep(ctx);
 }
 
 __attribute__((visibility("default"))) int RedisModule_OnLoad(Context *ctx, String **argv, int argc);

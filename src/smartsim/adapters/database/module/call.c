@@ -7,8 +7,8 @@
 #include "errors.h"
 
 enum {
-    KEEP_WAITING = 2 * SECOND, /* a call whose clients have gone: old clients come again after one second */
-    KEEP_DONE = 3 * SECOND,    /* an outcome that nobody has heard of yet */
+    KEEP_WAITING = 2 * SECOND,  /* a call whose clients have gone: old clients come again after one second */
+    KEEP_DONE = 3 * SECOND,     /* an outcome that nobody has heard of yet */
     KEEP_ANSWERED = 3 * SECOND, /* one that was sent to clients, which may have stopped listening before */
     PATIENCE = SECOND / 10,     /* no client stops listening sooner */
     BUCKETS = 1024,
@@ -16,8 +16,8 @@ enum {
 
 /* A client that waits for a call. */
 struct waiter {
-    struct waiter *previous, *next; /* among those of the same call */
-    struct waiter *next_in_bucket;  /* among those whose handles fall into the same bucket */
+    struct waiter **list, *previous, *next; /* among those of the same call */
+    struct waiter **bucket, *next_in_bucket; /* among those whose handles, or then whose numbers, are alike */
     struct call *call;
     Blocked *blocked;
     unsigned long long client;
@@ -26,24 +26,10 @@ struct waiter {
 };
 
 static struct call *calls[BUCKETS];
-static struct waiter *waiters[BUCKETS]; /* by handle */
+static struct waiter *waiters[BUCKETS];  /* by handle */
+static struct waiter *answered[BUCKETS]; /* by the number of the client */
+static unsigned long long newest_client;
 static size_t left;                     /* calls without a client that waits */
-
-/* --- Hashes: FNV-1a, 64 bits (https://www.ietf.org/archive/id/draft-eastlake-fnv-21.html) --- */
-
-uint64_t call_hash(uint64_t hash, const void *data, size_t len) {
-    const unsigned char *bytes = data;
-    if (hash == 0) hash = 14695981039346656037U;
-    for (size_t i = 0; i < len; i++) hash = (hash ^ bytes[i]) * 1099511628211U;
-    return hash;
-}
-
-uint64_t call_hash_string(uint64_t hash, const String *text) {
-    size_t len;
-    const char *data = server.StringPtrLen(text, &len);
-    hash = call_hash(hash, &len, sizeof len);
-    return call_hash(hash, data, len);
-}
 
 /* --- Calls --- */
 
@@ -52,6 +38,7 @@ void call_init(Context *ctx, struct call *call, const struct call_kind *kind) {
     call->kind = kind;
     call->db = server.GetSelectedDb(ctx);
     call->began = clock_now();
+    call->newest_before = newest_client;
 }
 
 static void list_call(struct call *call) {
@@ -71,31 +58,57 @@ static void set_left(struct call *call, long long now) {
     call->left_at = now;
 }
 
+static void put(struct waiter *waiter, struct waiter **list, struct waiter **bucket) {
+    waiter->list = list;
+    waiter->previous = NULL;
+    waiter->next = *list;
+    if (*list != NULL) (*list)->previous = waiter;
+    *list = waiter;
+    waiter->bucket = bucket;
+    waiter->next_in_bucket = *bucket;
+    *bucket = waiter;
+}
+
+static void take_off(struct waiter *waiter) {
+    struct waiter **link = waiter->bucket;
+    while (*link != waiter) link = &(*link)->next_in_bucket;
+    *link = waiter->next_in_bucket;
+    *(waiter->previous == NULL ? waiter->list : &waiter->previous->next) = waiter->next;
+    if (waiter->next != NULL) waiter->next->previous = waiter->previous;
+}
+
+static void remove_waiter(struct waiter *waiter) {
+    take_off(waiter);
+    server.Free(waiter);
+}
+
 void call_drop(struct call *call) {
     set_left(call, 0);
     if (is_listed(call)) {
-        if (call->previous != NULL) {
-            call->previous->next = call->next;
-        } else {
-            calls[call->hash % BUCKETS] = call->next;
-        }
+        *(call->previous == NULL ? &calls[call->hash % BUCKETS] : &call->previous->next) = call->next;
         if (call->next != NULL) call->next->previous = call->previous;
     }
+    while (call->answered != NULL) remove_waiter(call->answered);
     if (call->error != NULL) server.FreeString(NULL, call->error);
-    server.Free(call->answered);
     call->kind->free(call);
 }
 
+static bool may_join(const struct call *call, unsigned long long client) {
+    if (!call->done) return true;
+    if (call->waiters != NULL || call->answered != NULL) return false; /* it was heard, as far as one knows */
+    return !call->unheard || (client > call->newest_before && client <= call->newest_after);
+}
+
 static bool is_same(const struct call *one, const struct call *other) {
-    const bool heard = one->done && (one->waiters != NULL || one->answered_len > 0);
-    return !heard && one->kind == other->kind && one->hash == other->hash && one->db == other->db &&
-           one->kind->same != NULL && one->kind->same(one, other);
+    return one->kind == other->kind && one->hash == other->hash && one->db == other->db && one->kind->same != NULL &&
+           one->kind->same(one, other);
 }
 
 struct call *call_find(Context *ctx, const struct call *call) {
+    const unsigned long long client = server.GetClientId(ctx);
     for (struct call *other = calls[call->hash % BUCKETS], *next; other != NULL; other = next) {
         next = other->next;
-        if (!is_same(other, call)) continue;
+        if (!may_join(other, client) || !is_same(other, call)) continue;
         if (!other->done || other->error != NULL || other->kind->intact(ctx, other)) return other;
         call_drop(other);
     }
@@ -111,25 +124,12 @@ bool call_allowed(Context *ctx) {
 
 /* --- Their clients --- */
 
-static size_t bucket_of(const Blocked *blocked) { return ((uintptr_t)blocked >> 4) % BUCKETS; }
+static struct waiter **bucket_of(const Blocked *blocked) { return &waiters[((uintptr_t)blocked >> 4) % BUCKETS]; }
 
 static struct waiter *find_waiter(const Blocked *blocked) {
-    struct waiter *waiter = waiters[bucket_of(blocked)];
+    struct waiter *waiter = *bucket_of(blocked);
     while (waiter != NULL && waiter->blocked != blocked) waiter = waiter->next_in_bucket;
     return waiter;
-}
-
-static void remove_waiter(struct waiter *waiter) {
-    struct waiter **link = &waiters[bucket_of(waiter->blocked)];
-    while (*link != waiter) link = &(*link)->next_in_bucket;
-    *link = waiter->next_in_bucket;
-    if (waiter->previous != NULL) {
-        waiter->previous->next = waiter->next;
-    } else {
-        waiter->call->waiters = waiter->next;
-    }
-    if (waiter->next != NULL) waiter->next->previous = waiter->previous;
-    server.Free(waiter);
 }
 
 static void answer(Context *ctx, struct call *call) {
@@ -157,12 +157,13 @@ static void forget_waiter(Context *ctx, void *data) {
     struct waiter *waiter = data;
     struct call *call = waiter->call;
     if (may_be_unheard(call)) {
-        call->answered = server.Realloc(call->answered, (call->answered_len + 1) * sizeof *call->answered);
-        call->answered[call->answered_len++] = waiter->client;
+        take_off(waiter);
+        put(waiter, &call->answered, &answered[waiter->client % BUCKETS]);
+    } else {
+        remove_waiter(waiter);
     }
-    remove_waiter(waiter);
     if (call->waiters != NULL) return;
-    if (call->answered_len > 0) {
+    if (call->answered != NULL) {
         set_left(call, clock_now());
     } else {
         call_drop(call);
@@ -194,25 +195,6 @@ static void client_gone(Context *ctx, Blocked *blocked) {
     if (call->kind->pause != NULL) call->kind->pause(ctx, call, true);
 }
 
-/* Strike `client` off those that may not have heard an answer. Calls that then have none are dropped; or with `unheard`, kept for the
- * command that is sent again. */
-static void strike_off(unsigned long long client, bool unheard) {
-    if (left == 0) return;
-    for (size_t bucket = 0; bucket < BUCKETS; bucket++) {
-        for (struct call *call = calls[bucket], *next; call != NULL; call = next) {
-            next = call->next;
-            for (size_t i = 0; i < call->answered_len; i++) {
-                if (call->answered[i] != client) continue;
-                call->answered_len = unheard ? 0 : call->answered_len - 1;
-                if (!unheard) call->answered[i] = call->answered[call->answered_len];
-                if (unheard) set_left(call, clock_now());
-                if (!unheard && call->answered_len == 0 && call->waiters == NULL) call_drop(call);
-                break;
-            }
-        }
-    }
-}
-
 /* Whether the last that a client asked for was something that takes a while. */
 static bool was_waiting(Context *ctx, unsigned long long client) {
     CallReply *reply = server.Call(ctx, "CLIENT", "ccl", "LIST", "ID", (long long)client);
@@ -230,23 +212,41 @@ static bool was_waiting(Context *ctx, unsigned long long client) {
     return waiting;
 }
 
-static bool was_answered(unsigned long long client) {
-    for (size_t bucket = 0; left > 0 && bucket < BUCKETS; bucket++) {
-        for (const struct call *call = calls[bucket]; call != NULL; call = call->next) {
-            for (size_t i = 0; i < call->answered_len; i++) {
-                if (call->answered[i] == client) return true;
-            }
-        }
-    }
-    return false;
+static struct waiter *find_answered(unsigned long long client) {
+    struct waiter *waiter = answered[client % BUCKETS];
+    while (waiter != NULL && waiter->client != client) waiter = waiter->next_in_bucket;
+    return waiter;
+}
+
+/* The client has heard what it was told. */
+static void note_heard(unsigned long long client) {
+    struct waiter *waiter = find_answered(client);
+    if (waiter == NULL) return;
+    struct call *call = waiter->call;
+    remove_waiter(waiter);
+    if (call->answered == NULL && call->waiters == NULL) call_drop(call);
+}
+
+void call_client_came(unsigned long long client) {
+    if (client > newest_client) newest_client = client;
 }
 
 void call_client_gone(Context *ctx, unsigned long long client) {
-    if (was_answered(client)) strike_off(client, was_waiting(ctx, client));
+    const struct waiter *waiter = find_answered(client);
+    if (waiter == NULL) return;
+    if (!was_waiting(ctx, client)) {
+        note_heard(client);
+        return;
+    }
+    struct call *call = waiter->call;
+    while (call->answered != NULL) remove_waiter(call->answered);
+    call->unheard = true;
+    call->newest_after = newest_client;
+    set_left(call, clock_now());
 }
 
 void call_wait(Context *ctx, struct call *call, long long timeout) {
-    strike_off(server.GetClientId(ctx), false); /* who asks for the next has heard the last */
+    note_heard(server.GetClientId(ctx)); /* who asks for the next has heard the last */
     if (!is_listed(call)) list_call(call);
     if (call->done) {
         answer(ctx, call);
@@ -260,12 +260,7 @@ void call_wait(Context *ctx, struct call *call, long long timeout) {
     waiter->timeout = timeout;
     waiter->blocked = server.BlockClient(ctx, reply, timeout > 0 ? time_out : NULL, forget_waiter, timeout);
     server.SetDisconnectCallback(waiter->blocked, client_gone);
-    struct waiter **bucket = &waiters[bucket_of(waiter->blocked)];
-    waiter->next_in_bucket = *bucket;
-    *bucket = waiter;
-    waiter->next = call->waiters;
-    if (waiter->next != NULL) waiter->next->previous = waiter;
-    call->waiters = waiter;
+    put(waiter, &call->waiters, bucket_of(waiter->blocked));
     set_left(call, 0);
     if (was_left && call->kind->pause != NULL) call->kind->pause(ctx, call, false);
 }
@@ -290,7 +285,7 @@ void call_finish(struct call *call, const char *error) {
 /* --- Calls without a client --- */
 
 static long long keep_for(const struct call *call) {
-    if (call->answered_len > 0) return KEEP_ANSWERED;
+    if (call->answered != NULL) return KEEP_ANSWERED;
     if (call->done) return KEEP_DONE;
     return call->kind->same == NULL ? 0 : KEEP_WAITING;
 }

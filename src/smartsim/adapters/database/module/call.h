@@ -35,18 +35,22 @@ struct call_kind {
 /* The first member of every call. */
 struct call {
     const struct call_kind *kind;
-    uint64_t hash; /* of what it asks for; see call_hash */
+    uint64_t hash; /* of what it asks for; see text_hash */
     int db;        /* the database that its clients have selected */
 
     /* Only call.c touches these. */
     struct call *previous, *next; /* among all calls with equal low bits of the hash */
     struct waiter *waiters;
+    struct waiter *answered; /* those that may yet turn out not to have heard the answer */
     long long began, left_at; /* in microseconds; `left_at` is when its last client went or was answered, 0 before */
-    unsigned long long *answered; /* the numbers of clients that may yet turn out not to have heard the answer */
-    size_t answered_len;
     bool done;
+    bool unheard; /* it was answered, but nobody listened: only a client that connected in between may ask again */
+    unsigned long long newest_before, newest_after; /* clients when it began, and when the one that did not listen went */
     String *error; /* once it is done; NULL if it went well */
 };
+
+/* A client has come. */
+void call_client_came(unsigned long long client);
 
 /* A client has gone. If it was answered just now, and has done nothing since, it did not hear it. */
 void call_client_gone(Context *ctx, unsigned long long client);
@@ -56,10 +60,6 @@ void call_sweep(Context *ctx);
 
 /* Fill in the common part. The hash, for a kind whose calls join, is set afterwards and before call_find. */
 void call_init(Context *ctx, struct call *call, const struct call_kind *kind);
-
-/* Hash bytes on top of `hash`, 0 to begin with. */
-uint64_t call_hash(uint64_t hash, const void *data, size_t len);
-uint64_t call_hash_string(uint64_t hash, const String *text);
 
 /* Whether the command may block its client; if not, the error has been replied. */
 bool call_allowed(Context *ctx);

@@ -24,7 +24,7 @@ struct names {
 
 /* The slot of a name, or the empty one where it belongs. */
 static struct name *find_name(const struct names *names, const String *text) {
-    size_t slot = call_hash_string(0, text) & (names->capacity - 1);
+    size_t slot = text_hash(0, text) & (names->capacity - 1);
     while (names->slots[slot].text != NULL && !text_same(names->slots[slot].text, text)) {
         slot = (slot + 1) & (names->capacity - 1);
     }

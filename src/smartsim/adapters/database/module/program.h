@@ -48,6 +48,7 @@ struct program {
     /* The queue's, see queue.c. */
     struct request *first, *last;        /* requests that wait, the oldest first */
     struct program *previous, *next;     /* among the programs that were ever run */
+    struct program *busy_previous, *busy_next; /* among those with requests that wait */
     bool listed;                         /* whether it is among those */
     String *name;                        /* the key under which it was first run; NULL before */
 };

@@ -11,7 +11,8 @@ enum { LAST_DEATH = 2 };
 
 struct program *programs;
 
-static unsigned long long last_number, last_job;
+static struct program *busy; /* with requests that wait */
+static unsigned long long last_number, last_job, last_round;
 
 /* --- Requests --- */
 
@@ -70,9 +71,22 @@ void queue_forget(struct program *program) {
     if (program->next != NULL) program->next->previous = program->previous;
 }
 
+static void list_busy(struct program *program) {
+    program->busy_previous = NULL;
+    program->busy_next = busy;
+    if (busy != NULL) busy->busy_previous = program;
+    busy = program;
+}
+
+static void unlist_busy(struct program *program) {
+    *(program->busy_previous == NULL ? &busy : &program->busy_previous->busy_next) = program->busy_next;
+    if (program->busy_next != NULL) program->busy_next->busy_previous = program->busy_previous;
+}
+
 /* Insert where it belongs in the order of arrival: the end, but for those that were taken before. */
 static void insert(struct request *request) {
     struct program *program = request->program;
+    if (program->first == NULL) list_busy(program);
     struct request *before = program->last;
     while (before != NULL && before->number > request->number) before = before->previous;
     struct request *after = before == NULL ? program->first : before->next;
@@ -87,6 +101,7 @@ static void take_out(struct request *request) {
     *(request->previous == NULL ? &program->first : &request->previous->next) = request->next;
     *(request->next == NULL ? &program->last : &request->next->previous) = request->previous;
     request->previous = request->next = NULL;
+    if (program->first == NULL) unlist_busy(program);
 }
 
 size_t queue_waiting(const struct program *program) {
@@ -162,15 +177,18 @@ static void wake_by(Context *ctx, long long when) {
     wake_at = when;
 }
 
-/* Whether the batch that `leader` begins is as large as its model wants, or has waited long enough. */
+/* Whether the batch that `leader` begins is as large as its model wants, or has waited long enough. If not, those that belong to it
+ * are marked with the present round: none of them begins a larger one. */
 static bool is_ready(Context *ctx, const struct request *leader) {
     const struct program *program = leader->program;
     if (!may_be_joined(leader) || leader->rows >= program->batch_size || program->min_batch_size <= leader->rows) {
         return true;
     }
     long long rows = leader->rows;
-    for (const struct request *other = leader->next; other != NULL && rows < program->batch_size; other = other->next) {
-        if (fits(leader, other)) rows += other->rows;
+    for (struct request *other = leader->next; other != NULL && rows < program->batch_size; other = other->next) {
+        if (!fits(leader, other)) continue;
+        rows += other->rows;
+        other->round = last_round;
     }
     if (rows >= program->min_batch_size) return true;
     const long long timeout = program->min_batch_timeout > 0 ? program->min_batch_timeout : config_min_batch_timeout;
@@ -183,8 +201,9 @@ static bool is_ready(Context *ctx, const struct request *leader) {
 
 /* The oldest request of a program that can be run now. */
 static struct request *find_leader(Context *ctx, const struct program *program) {
+    last_round++;
     for (struct request *request = program->first; request != NULL; request = request->next) {
-        if (!request->paused && is_ready(ctx, request)) return request;
+        if (!request->paused && request->round != last_round && is_ready(ctx, request)) return request;
     }
     return NULL;
 }
@@ -215,11 +234,11 @@ static struct batch *take(struct request *leader, struct worker *worker) {
 
 struct batch *queue_take(Context *ctx, struct worker *worker) {
     bool suspects_run;
-    const bool busy = worker_process_busy(worker, &suspects_run);
+    const bool shared_process = worker_process_busy(worker, &suspects_run);
     if (suspects_run) return NULL; /* it has its process to itself */
     struct request *leader = NULL;
-    for (const struct program *program = programs; program != NULL; program = program->next) {
-        if (program->first == NULL || !worker_serves(worker, program)) continue;
+    for (const struct program *program = busy; program != NULL; program = program->busy_next) {
+        if (!worker_serves(worker, program)) continue;
         struct request *found = find_leader(ctx, program);
         if (found == NULL) continue;
         const bool suspect = found->deaths > 0;
@@ -228,7 +247,7 @@ struct batch *queue_take(Context *ctx, struct worker *worker) {
             leader = found;
         }
     }
-    if (leader == NULL || (leader->deaths > 0 && busy)) return NULL;
+    if (leader == NULL || (leader->deaths > 0 && shared_process)) return NULL;
     return take(leader, worker);
 }
 

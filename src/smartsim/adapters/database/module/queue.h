@@ -35,6 +35,7 @@ struct request {
     /* The queue's. */
     struct request *previous, *next; /* in its program's queue; `next` also in a worker's batch */
     unsigned long long number;       /* in the order of arrival */
+    unsigned long long round;        /* the search for work in which it was found to belong to a batch that is too small */
     long long queued_at;             /* microseconds */
     long long rows;                  /* dimension 0 of all its inputs, 0 if they disagree */
     int deaths;                      /* of workers that had it */

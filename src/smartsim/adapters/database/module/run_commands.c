@@ -149,8 +149,8 @@ static bool same(const struct call *one, const struct call *other) {
 }
 
 static uint64_t hash(const struct run_call *call) {
-    uint64_t sum = call_hash(0, &call->program, sizeof(struct program *));
-    for (size_t i = 0; i < call->outputs.len; i++) sum = call_hash_string(sum, call->outputs.items[i]);
+    uint64_t sum = bytes_hash(0, &call->program, sizeof(struct program *));
+    for (size_t i = 0; i < call->outputs.len; i++) sum = text_hash(sum, call->outputs.items[i]);
     return sum;
 }
 

@@ -79,6 +79,10 @@ static const char *write_key(Context *ctx, String *name, struct program *program
     struct program *old;
     if (server.GetContextFlags(ctx) & CONTEXT_REPLICA) return error_replica;
     if (!program_key_open(ctx, name, program->kind, KEY_READ | KEY_WRITE, &key, &old)) return error_wrong_type;
+    if (old != NULL && old->version > program->version) { /* a later command was faster, and stays */
+        server.CloseKey(key);
+        return NULL;
+    }
     program_hold(program);
     program_key_set(key, program);
     server.CloseKey(key);
@@ -128,7 +132,7 @@ static int store_after_check(Context *ctx, String *name, struct program *program
     call_init(ctx, &store->call, &store_kind);
     store->program = program;
     store->key = server.HoldString(NULL, name);
-    store->call.hash = call_hash_string(0, name);
+    store->call.hash = text_hash(0, name);
 
     struct call *call = call_find(ctx, &store->call);
     if (call == NULL) {

@@ -16,6 +16,21 @@ bool text_same(const String *one, const String *other) {
     return one_len == other_len && memcmp(one_data, other_data, one_len) == 0;
 }
 
+/* FNV-1a, 64 bits: https://www.ietf.org/archive/id/draft-eastlake-fnv-21.html */
+uint64_t bytes_hash(uint64_t hash, const void *data, size_t len) {
+    const unsigned char *bytes = data;
+    if (hash == 0) hash = 14695981039346656037U;
+    for (size_t i = 0; i < len; i++) hash = (hash ^ bytes[i]) * 1099511628211U;
+    return hash;
+}
+
+uint64_t text_hash(uint64_t hash, const String *text) {
+    size_t len;
+    const char *data = server.StringPtrLen(text, &len);
+    hash = bytes_hash(hash, &len, sizeof len);
+    return bytes_hash(hash, data, len);
+}
+
 struct strings strings_hold(String *const *items, size_t len) {
     if (len == 0) return (struct strings){NULL, 0};
     struct strings strings = {server.Alloc(len * sizeof *strings.items), len};

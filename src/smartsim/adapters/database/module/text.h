@@ -13,6 +13,10 @@ bool text_is(const String *text, const char *keyword, size_t len);
 /* Whether both are the same bytes. */
 bool text_same(const String *one, const String *other);
 
+/* Hash more on top of `hash`, 0 to begin with. */
+uint64_t bytes_hash(uint64_t hash, const void *data, size_t len);
+uint64_t text_hash(uint64_t hash, const String *text);
+
 /* A list of strings. */
 struct strings {
     String **items;

@@ -6,7 +6,10 @@
 #include "errors.h"
 #include "worker_item.h"
 
-enum { UNWANTED_RUN = 1 * SECOND }; /* how long a worker may go on with what nobody wants */
+enum {
+    UNWANTED_RUN = 1 * SECOND, /* how long a worker may go on with what nobody wants */
+    FAREWELL = 2 * SECOND,     /* who was thought to end and is still there then, stays */
+};
 
 struct worker *workers;
 
@@ -113,8 +116,7 @@ static bool has_item(const struct worker *worker) {
 }
 
 static void look_for_work(Context *ctx, struct worker *worker) {
-    const bool stays = !worker->supervisor && !worker->ending && !worker->lost;
-    if (stays && !has_item(worker)) worker->batch = queue_take(ctx, worker);
+    if (!worker->supervisor && worker->away_since == 0 && !has_item(worker)) worker->batch = queue_take(ctx, worker);
 }
 
 static int reply_item(Context *ctx, struct worker *worker) {
@@ -197,10 +199,12 @@ void worker_client_gone(Context *ctx, unsigned long long client) {
     while (*link != worker) link = &(*link)->next;
     *link = worker->next;
     for (struct worker *other = workers; other != NULL; other = other->next) {
-        if (other->process == worker->process && !worker->supervisor && !other->supervisor) other->lost = true;
+        if (other->process == worker->process && !worker->supervisor && !other->supervisor) {
+            other->away_since = clock_now(); /* the connections of a process close one after the other */
+        }
     }
     if (worker->waiting != NULL) server.UnblockClient(worker->waiting, NULL);
-    if (worker->batch != NULL) queue_return(ctx, worker->batch, !worker->ending);
+    if (worker->batch != NULL) queue_return(ctx, worker->batch, !worker->blameless);
     forget_introduction(worker);
     server.Free(worker->fetched.items);
     server.Free(worker->dropped.items);
@@ -223,21 +227,32 @@ static void end_process(const struct worker *worker) {
     }
     if (supervisor == NULL || supervisor->kill != 0) return;
     for (struct worker *other = workers; other != NULL; other = other->next) {
-        if (other->process == worker->process && !other->supervisor) other->ending = true;
+        if (other->process != worker->process || other->supervisor) continue;
+        other->away_since = clock_now();
+        other->blameless = true;
     }
     supervisor->kill = worker->process;
     wake(supervisor);
 }
 
-void worker_sweep(void) {
+static void note_unwanted(struct worker *worker, long long now) {
+    if (worker->batch == NULL || is_wanted(worker->batch)) {
+        worker->unwanted_since = 0;
+    } else if (worker->unwanted_since == 0) {
+        worker->unwanted_since = now;
+    } else if (worker->away_since == 0 && now - worker->unwanted_since > UNWANTED_RUN) {
+        end_process(worker);
+    }
+}
+
+void worker_sweep(Context *ctx) {
     const long long now = clock_now();
     for (struct worker *worker = workers; worker != NULL; worker = worker->next) {
-        if (worker->batch == NULL || is_wanted(worker->batch)) {
-            worker->unwanted_since = 0;
-        } else if (worker->unwanted_since == 0) {
-            worker->unwanted_since = now;
-        } else if (!worker->ending && now - worker->unwanted_since > UNWANTED_RUN) {
-            end_process(worker);
+        if (worker->away_since != 0 && now - worker->away_since > FAREWELL) {
+            worker->away_since = 0;
+            worker->blameless = false;
         }
+        note_unwanted(worker, now);
     }
+    worker_dispatch(ctx);
 }

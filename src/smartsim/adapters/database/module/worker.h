@@ -21,8 +21,8 @@ struct worker {
     Blocked *waiting;           /* for something to do; NULL while it does something */
     struct batch *batch;        /* what it does; NULL while it does nothing */
     long long unwanted_since;   /* when it was seen that nobody wants the outcome of `batch`; 0 while somebody does */
-    bool ending;                /* its process is being ended, for no fault of what it runs now */
-    bool lost;                  /* another connection of its process has closed: the process died */
+    long long away_since;       /* when it was taken for ending, and so gets no work; 0 when it is not */
+    bool blameless;             /* what it runs is not to blame for its end */
     unsigned long long jobs;    /* done */
     struct versions fetched;    /* of programs that it may keep */
     struct versions dropped;    /* of those that are no more, as it has yet to be told */
@@ -69,6 +69,6 @@ void worker_forget(const struct program *program);
 void worker_client_gone(Context *ctx, unsigned long long client);
 
 /* End workers that run what nobody wants. For each beat of the server's clock. */
-void worker_sweep(void);
+void worker_sweep(Context *ctx);
 
 #endif
