@@ -24,10 +24,11 @@ def received(items: list[Item | bytes], piece: int = 0) -> tuple[list[Item], Wir
     with serving(shard) as address, closing(RespWorkSource(address, "worker", PASSWORD)) as source:
         source.hello("CPU", {})
         try:
-            item = source.next()
             while True:
+                item = source.next()
                 understood.append(item)
-                item = source.fail(item.job, "ERR no") if isinstance(item, Run | Call) else source.next()
+                if isinstance(item, Run | Call):
+                    source.fail(item.job, "ERR no")
         except WorkSourceLostError:
             if len(understood) < sum(not isinstance(item, bytes) for item in items):
                 raise
@@ -100,8 +101,9 @@ def test_what_the_shard_refuses_is_told_in_its_words() -> None:
     shard = WireShard([b"-ERR no such job\r\n"], {})
     with serving(shard) as address, closing(RespWorkSource(address, "worker", PASSWORD)) as source:
         source.hello("CPU", {})
+        source.fail(1, "ERR x")
         with pytest.raises(WorkRefusedError, match="ERR no such job"):
-            source.fail(1, "ERR x")
+            source.next()
     with serving(WireShard([], {})) as address, pytest.raises(WorkRefusedError, match="WRONGPASS"):
         RespWorkSource(address, "worker", "wrong")
 

@@ -7,10 +7,30 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+_DEVICE: Final = re.compile(r"(?:CPU|GPU)(?::[0-9]+)?")
 _NVIDIA: Final = re.compile(r"nvidia\d+")
 _AMD: Final = "/sys/class/kfd/kfd/topology/nodes"
 _VISIBLE: Final = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _NEIGHBOURLY: Final = {"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "1"}
+
+
+def parse_device(text: str) -> str:
+    """Return a device as the database calls it.
+
+    Args:
+        text: ``CPU``, ``GPU`` or ``GPU:<number>``, in any case.
+
+    Raises:
+        ValueError: it is none of these.
+
+    Example:
+        >>> parse_device("gpu")
+        'GPU:0'
+    """
+    if not _DEVICE.fullmatch(text.upper()):
+        raise ValueError(f"{text!r} is not a device: write CPU, GPU or GPU:<number>")
+    kind, _, index = text.upper().partition(":")
+    return kind if kind == "CPU" else f"GPU:{int(index or 0)}"
 
 
 def find_devices(environment: Mapping[str, str], devices: str = "/dev", topology: str = _AMD) -> list[str]:

@@ -97,6 +97,7 @@ class Programs:
         runtime = self._model_runtimes.get(program.backend)
         if runtime is None:
             raise ModelRuntimeError(f"ERR this worker does not run models of the backend {program.backend}")
+        _refuse_bytes("names of the model's INPUTS and OUTPUTS", program.inputs + program.outputs)
         model = ModelBlob(program.blob, program.inputs, program.outputs)
         content = program.backend, program.inputs, program.outputs, sha256(program.blob).digest()
         return self.models.load(version, content, lambda: runtime.load(model, self._device))
@@ -108,6 +109,7 @@ class Programs:
             ModelRuntimeError: it cannot be loaded.
         """
         source, entry_points = program.source, program.entry_points
+        _refuse_bytes("script and the names of its entry points", (source, *entry_points))
         load = self._script_runtime.load
         return self.scripts.load(version, (entry_points, source), lambda: load(source, entry_points, self._device))
 
@@ -135,57 +137,60 @@ class Serving:
         Raises:
             WorkSourceLostError: always, when the shard has gone.
         """
-        item = self._source.next()
         while True:
-            item = self.answer(item)
+            self.answer(self._source.next())  # no name for the item: while it waits it holds no memory of the last
 
-    def answer(self, item: Item) -> Item:
-        """Do what is to be done, and return what is next.
+    def answer(self, item: Item) -> None:
+        """Do what is to be done.
 
         Raises:
             WorkSourceLostError: the shard has gone.
         """
         if isinstance(item, Drop):
             self._programs.drop(item.versions)
-            return self._source.next()
+            return
         if isinstance(item, Kill):
             raise WorkSourceLostError(f"The shard asks a worker to end process {item.process}")
         try:
             if isinstance(item, Run):
-                return self._run(item)
-            return self._call(item) if isinstance(item, Call) else self._check(item)
+                self._run(item)
+            elif isinstance(item, Call):
+                self._call(item)
+            else:
+                self._check(item)
         except WorkSourceLostError:
             raise
         except ModelRuntimeError as error:
-            return self._source.fail(item.job, str(error))
+            self._source.fail(item.job, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises is the client's answer
-            return self._source.fail(item.job, f"ERR {' '.join(f'{type(error).__name__}: {error}'.split())}")
+            self._source.fail(item.job, f"ERR {' '.join(f'{type(error).__name__}: {error}'.split())}")
 
-    def _run(self, item: Run) -> Item:
+    def _run(self, item: Run) -> None:
         model = self._programs.models.get(item.version)
         if model is None:
             model = self._programs.load_model(item.version, _a(ModelProgram, self._source.fetch()))
         begin = perf_counter_ns()
         outputs = model.run(item.inputs)
-        return self._done(item, outputs, item.rows, begin)
+        self._done(item, outputs, item.rows, begin)
 
-    def _call(self, item: Call) -> Item:
+    def _call(self, item: Call) -> None:
         script = self._programs.scripts.get(item.version)
         if script is None:
             script = self._programs.load_script(item.version, _a(ScriptProgram, self._source.fetch()))
+        _refuse_bytes("function's name and the script's KEYS and ARGS", (item.function, *item.keys, *item.args))
         begin = perf_counter_ns()
         outputs = script.call(item.function, item.inputs, item.keys, item.args, item.list_start, item.outputs)
-        return self._done(item, outputs, (1,), begin)
+        self._done(item, outputs, (1,), begin)
 
-    def _done(self, item: Run | Call, outputs: Sequence[npt.NDArray[Any]], rows: Sequence[int], begin: int) -> Item:
+    def _done(self, item: Run | Call, outputs: Sequence[npt.NDArray[Any]], rows: Sequence[int], begin: int) -> None:
         microseconds = (perf_counter_ns() - begin) // 1000
         if len(outputs) != item.outputs:
             raise ModelRuntimeError(WRONG_OUTPUTS)
         for position, output in enumerate(outputs):
             _check_output(position, output, rows)
-        return self._source.done(item.job, microseconds, outputs, rows)
+        self._source.done(item.job, microseconds, outputs, rows)
 
-    def _check(self, item: Check) -> Item:
+    def _check(self, item: Check) -> None:
         program = self._source.fetch()
         begin = perf_counter_ns()
         names: tuple[Sequence[str], Sequence[str]] = (), ()
@@ -194,13 +199,21 @@ class Serving:
             names = model.input_names, model.output_names
         else:
             self._programs.load_script(item.version, program)
-        return self._source.checked(item.job, (perf_counter_ns() - begin) // 1000, *names)
+        self._source.checked(item.job, (perf_counter_ns() - begin) // 1000, *names)
 
 
 def _a(kind: type[_T], program: object) -> _T:
     if not isinstance(program, kind):
         raise WorkSourceLostError(f"The shard gives a {type(program).__name__} where a {kind.__name__} belongs")
     return program
+
+
+def _refuse_bytes(what: str, texts: Sequence[str]) -> None:
+    """See that texts are texts: bytes that are not UTF-8 came as lone surrogates, which frameworks do not take."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise ModelRuntimeError(f"ERR the {what} must be UTF-8") from None
 
 
 def _check_output(position: int, output: npt.NDArray[Any], rows: Sequence[int]) -> None:

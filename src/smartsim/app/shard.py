@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 
 # Whatever is imported here delays the start of the server.
 _LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un has room for as many and a NUL
 _SOCKET = "s"
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main() -> None:
@@ -22,17 +24,22 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as stream:
         settings = json.load(stream)
     program, *arguments = settings.pop("server")
+    # Until there is somebody who removes the directory, signals wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     directory = make_private_directory()
     path = os.path.join(directory, _SOCKET)
     server = os.getpid()
     if os.fork() == 0:
         from smartsim.app.supervisor import ShardSettings, supervise
 
-        supervise(ShardSettings(**settings), server, path)
+        supervise(ShardSettings(**settings), server, path, _ENDING)
         return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     try:
         os.execvp(program, [program, *arguments, "--unixsocket", path, "--unixsocketperm", "700"])  # noqa: S606
     except OSError as error:
+        os.rmdir(directory)
         sys.exit(f"The database server {program} cannot be started: {error.strerror}")
 
 

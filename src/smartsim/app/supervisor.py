@@ -12,7 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ _FIRST_PAUSE: Final = 0.1  # seconds before the second restart in a row; the fir
 _LONGEST_PAUSE: Final = 5.0  # seconds
 _LONG_LIFE: Final = 1.0  # seconds after which a worker that ends is no reason to be careful
 _FAILED_STARTS: Final = 5  # in a row; then clients are told
+_NOT_YET: Final = ("LOADING", "ERR max number of clients")  # a shard that refuses so may not do so soon
 _LOG_TAIL: Final = 4096  # bytes
 
 
@@ -59,29 +61,28 @@ class ShardSettings:
     inter_op: int
 
 
-def supervise(settings: ShardSettings, server: int, path: str) -> None:
+def supervise(settings: ShardSettings, server: int, path: str, signals: Collection[signal.Signals]) -> None:
     """Run workers for a shard until its server ends.
 
     Args:
         settings: of the shard.
         server: the process id of the server; the parent of this process.
         path: of its unix socket, alone in its directory; both are removed.
+        signals: that mean that the server is about to end; blocked by the caller.
     """
     # A signal to the whole group means that the server is about to end: workers are needed no more. It is received as
     # a byte, among the other things that are waited for.
-    wake, signals = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(signals)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(woken)
+    for number in signals:
         signal.signal(number, lambda _number, _frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     try:
         ended = exit_descriptor(server)
         if os.getppid() == server:
-            _keep_all(settings, path, _Events(ended, wake))
+            _keep_all(settings, path, server, _Events(ended, wake))
     except ProcessLookupError:
         pass  # the server did not even start
-    except WorkSourceLostError as error:
-        print(f"The workers of {settings.name} cannot reach it: {error}", file=sys.stderr, flush=True)  # noqa: T201
-        os.kill(server, signal.SIGTERM)
     finally:
         shutil.rmtree(os.path.dirname(path), ignore_errors=True)
 
@@ -104,36 +105,47 @@ class _Events:
         """Wait; return whether anything happened."""
         return bool(self._poll.poll(None if seconds is None else seconds * 1000))
 
+    def wait_until(self, condition: Callable[[], bool]) -> bool:
+        """Wait for what the server does while it starts; return False if anything happened before."""
+        while not condition():
+            if self.wait(_CONNECT_INTERVAL):
+                return False
+        return True
+
     def wait_ended(self) -> None:
         """Wait for the end of the server."""
         select.select([self._ended], [], [])
 
 
-def _keep_all(settings: ShardSettings, path: str, events: _Events) -> None:
-    with open(settings.password_file, encoding="utf-8") as stream:
-        password = stream.read().strip()
-    versions = installed_versions()
-    devices = find_devices(os.environ) if settings.devices is None else settings.devices
-    while not os.path.exists(path):
-        if events.wait(_CONNECT_INTERVAL):
-            return
-    # The socket is reached through a descriptor, so that its file can go at once: whatever kills all of this, and
-    # however suddenly, leaves nothing behind.
-    socket = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    keepers = [_Keeper(settings, device, socket, password, versions) for device in devices]
+def _keep_all(settings: ShardSettings, path: str, server: int, events: _Events) -> None:
+    keepers: list[_Keeper] = []
     try:
-        for keeper in keepers:
-            while not keeper.announce():
-                if events.wait(_CONNECT_INTERVAL):
-                    return
-        shutil.rmtree(os.path.dirname(path), ignore_errors=True)
-        for keeper in keepers:
-            keeper.start()
-        events.wait()
+        if not events.wait_until(lambda: os.path.exists(path)):
+            return
+        keepers = _keepers(settings, path)
+        if all(events.wait_until(keeper.announce) for keeper in keepers):
+            shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+            for keeper in keepers:
+                keeper.start()
+            events.wait()
+    except (OSError, WorkSourceLostError) as error:
+        print(f"The workers of {settings.name} cannot reach it: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        os.kill(server, signal.SIGTERM)
     finally:
         for keeper in keepers:
             keeper.stop()
         events.wait_ended()
+
+
+def _keepers(settings: ShardSettings, path: str) -> list[_Keeper]:
+    with open(settings.password_file, encoding="utf-8") as stream:
+        password = stream.read().strip()
+    versions = installed_versions()
+    devices = find_devices(os.environ) if settings.devices is None else settings.devices
+    # The socket is reached through a descriptor, so that its file can go at once: whatever kills all of this, and
+    # however suddenly, leaves nothing behind.
+    socket = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    return [_Keeper(settings, device, socket, password, versions) for device in devices]
 
 
 class _Keeper:
@@ -157,13 +169,14 @@ class _Keeper:
         self._password = password
         self._versions = versions
         self._log = os.path.join(settings.directory, f"{settings.name}_worker_{device.replace(':', '')}.log")
+        self._unavailable = ""  # why the worker does not start
         self._lock = threading.Lock()  # for what follows
         self._supervision: RespSupervision | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"keep-{device}")
 
-    def announce(self, unavailable: str = "") -> bool:
+    def announce(self) -> bool:
         """Tell the shard, on a new connection, that there are workers, or why not.
 
         Returns:
@@ -176,20 +189,20 @@ class _Keeper:
             supervision = RespSupervision(self._address, self._settings.user, self._password)
             try:
                 supervision.hello(self._device, self._versions)
-                if unavailable:
-                    supervision.unavailable(unavailable)
+                if self._unavailable:
+                    supervision.unavailable(self._unavailable)
             except WorkSourceLostError:
                 supervision.close()
                 raise
         except WorkRefusedError as error:
-            if str(error).startswith("LOADING"):
+            if str(error).startswith(_NOT_YET):
                 return False
             raise
         except WorkSourceLostError:
             return False
         with self._lock:
             before, self._supervision = self._supervision, supervision
-        threading.Thread(target=self._listen, args=[supervision, unavailable], daemon=True).start()
+        threading.Thread(target=self._listen, args=[supervision], daemon=True).start()
         if before is not None:
             before.hang_up()
         return True
@@ -209,7 +222,7 @@ class _Keeper:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def _listen(self, supervision: RespSupervision, unavailable: str) -> None:
+    def _listen(self, supervision: RespSupervision) -> None:
         """End workers that the shard wants ended."""
         try:
             while True:
@@ -219,68 +232,95 @@ class _Keeper:
                         self._process.kill()
         except WorkSourceLostError:
             supervision.close()
-            if self._supervision is supervision and not self._stopped.is_set():
-                self.announce(unavailable)  # somebody closed the connection alone; or the server ends
+        # Somebody closed the connection alone; or the server ends.
+        while self._supervision is supervision and not self._stopped.is_set() and not self._announce_again():
+            self._stopped.wait(_LONGEST_PAUSE)
+
+    def _announce_again(self) -> bool:
+        """Announce to a shard that has let this one in before; return False if it does not do so now."""
+        try:
+            return self.announce()
+        except WorkSourceLostError:
+            return False
 
     def _keep(self) -> None:
         failed_starts = short_lives = 0
-        while (worker := self._start_worker()) is not None:
-            process, ready = worker
+        while not self._stopped.is_set():
             began = time.monotonic()
-            with open(ready, "rb") as pipe:
-                started = bool(pipe.read(1))
-            if started and failed_starts >= _FAILED_STARTS:
-                self.announce()
-            code = process.wait()
+            try:
+                started, end = self._run_worker()
+                reason = "" if started else self._last_words()
+            except OSError as error:
+                started, end, reason = False, f"did not start ({error})", str(error)
             if self._stopped.is_set():
                 return
             failed_starts = 0 if started else failed_starts + 1
             if failed_starts >= _FAILED_STARTS:
-                self.announce(f"{self._last_words()} (see {self._log})")
+                self._unavailable = f"{reason} (see {self._log})"
+                self._announce_again()
             short_lives = 0 if time.monotonic() - began > _LONG_LIFE else short_lives + 1
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (short_lives - 2)) if short_lives > 1 else 0.0
-            how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-            print(  # noqa: T201 - its standard error is the shard's
-                f"The worker of {self._settings.name} for {self._device} ended {how}: the next starts in {pause:g} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            with suppress(OSError):  # its standard error is the shard's: a file on a disk that may be full
+                print(  # noqa: T201
+                    f"The worker of {self._settings.name} for {self._device} {end}: the next starts in {pause:g} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
             self._stopped.wait(pause)
 
-    def _start_worker(self) -> tuple[subprocess.Popen[bytes], int] | None:
-        """Start a process.
+    def _run_worker(self) -> tuple[bool, str]:
+        """Start a process, and wait for its end.
 
         Returns:
-            The process, and the descriptor of a pipe from which a byte can be read once it works for the shard; None
-            when there shall be no more.
+            Whether it came as far as to work for the shard, and how it ended.
+
+        Raises:
+            OSError: it cannot be started.
         """
+        ready, told = os.pipe2(os.O_CLOEXEC)
+        with open(ready, "rb") as pipe:
+            try:
+                process = self._start_worker(told)
+            finally:
+                os.close(told)
+            started = bool(pipe.read(1))
+        if started and self._unavailable:
+            self._unavailable = ""
+            self._announce_again()
+        code = process.wait()
+        return started, f"ended with exit code {code}" if code >= 0 else f"ended by {_signal_name(-code)}"
+
+    def _start_worker(self, told: int) -> subprocess.Popen[bytes]:
+        """Start a process that writes a byte into a pipe once it works for the shard."""
         import subprocess
 
         settings = self._settings
-        ready, told = os.pipe2(os.O_CLOEXEC)
         command = [sys.executable, "-P", "-m", "smartsim.app.worker", str(self._address), "--user", settings.user]
         command += ["--password-file", settings.password_file, "--device", self._device, "--ready", str(told)]
         command += ["--threads", str(settings.threads)]
         command += ["--intra-op", str(settings.intra_op), "--inter-op", str(settings.inter_op)]
-        try:
-            with self._lock, open(self._log, "ab") as log:
-                if self._stopped.is_set():
-                    os.close(ready)
-                    return None
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=worker_environment(self._device, os.environ),
-                    pass_fds=[told, self._socket],
-                )
-                return self._process, ready
-        finally:
-            os.close(told)
+        with self._lock, open(self._log, "ab") as log:
+            if self._stopped.is_set():
+                raise InterruptedError("no worker is to be started any more")
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=worker_environment(self._device, os.environ),
+                pass_fds=[told, self._socket],
+            )
+            return self._process
 
     def _last_words(self) -> str:
         with open(self._log, "rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
             lines = log.read().decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "they do not say why")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # a real-time signal has no name

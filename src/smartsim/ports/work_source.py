@@ -161,15 +161,18 @@ class WorkSource(Protocol):
         ...
 
     def next(self) -> Item:
-        """Wait until there is something to do."""
+        """Wait until there is something to do.
+
+        Meanwhile nothing is kept of earlier items and their answers: their memory is the caller's alone.
+        """
         ...
 
     def fetch(self) -> Program:
         """Return the program of the present job."""
         ...
 
-    def done(self, job: int, microseconds: int, outputs: Sequence[npt.NDArray[Any]], rows: Sequence[int]) -> Item:
-        """Answer a `Run` or `Call`, and wait for what is next.
+    def done(self, job: int, microseconds: int, outputs: Sequence[npt.NDArray[Any]], rows: Sequence[int]) -> None:
+        """Answer a `Run` or `Call`.
 
         Args:
             job: its number.
@@ -179,8 +182,8 @@ class WorkSource(Protocol):
         """
         ...
 
-    def checked(self, job: int, microseconds: int, inputs: Sequence[str], outputs: Sequence[str]) -> Item:
-        """Answer a `Check`: the program is sound. Then wait for what is next.
+    def checked(self, job: int, microseconds: int, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Answer a `Check`: the program is sound.
 
         Args:
             job: its number.
@@ -190,8 +193,8 @@ class WorkSource(Protocol):
         """
         ...
 
-    def fail(self, job: int, text: str) -> Item:
-        """Say that a job failed, and wait for what is next.
+    def fail(self, job: int, text: str) -> None:
+        """Say that a job failed.
 
         Args:
             job: its number.

@@ -12,6 +12,7 @@ import redis
 
 from module_server import DEADLINE, Server
 from scripted_worker import Item, Output, Peer, ScriptedWorker, store
+from servers import free_port
 
 RUN = ("AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 1, "b")
 
@@ -375,6 +376,72 @@ def test_steps_that_each_have_a_connection_of_their_own_are_all_done(
             answer(worker, item, bytes([number]))
             assert client.receive() == b"OK"
     assert facts(db)[b"calls"] == 3
+
+
+def test_over_tcp_an_answer_that_was_read_was_heard(serve: Callable[..., Server]) -> None:
+    port = free_port()
+    server = serve("--port", str(port))
+    db = server.client()
+    store_model(server, "AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", "model")
+    db.execute_command("AI.TENSORSET", "a", "UINT8", 1, "BLOB", b"i")
+    address = ("127.0.0.1", port)
+    with ScriptedWorker(server.socket, TORCH="2") as worker, ExitStack() as stack:
+        for calls, heard in enumerate([True, False, True], 1):
+            with Peer(address) as impatient:
+                number = str(impatient.id())
+                impatient.send(*RUN[:-1], "a")
+                answer_slowly(worker)
+                wait_until(impatient.answered)
+                again = stack.enter_context(Peer(address))
+                again.ask("PING")
+                if heard:
+                    assert impatient.receive() == b"OK"
+            wait_until(lambda: number not in {client["id"] for client in db.client_list()})  # noqa: B023 - called at once
+            again.send(*RUN[:-1], "a")
+            if heard:
+                answer(worker, worker.next())
+            assert again.receive() == b"OK"
+            assert calls
+    assert facts(db)[b"calls"] == 5
+
+
+def answer_slowly(worker: ScriptedWorker) -> None:
+    item = worker.next()
+    time.sleep(SLOW)
+    answer(worker, item)
+
+
+def test_a_run_that_nobody_waits_for_does_not_undo_what_came_later(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
+) -> None:
+    with impatient_client(shared, db) as impatient:
+        impatient.send(*RUN)
+        late = worker.next()
+    db.execute_command("AI.TENSORSET", "a", "UINT8", 1, "BLOB", b"j")
+    with ScriptedWorker(shared.socket, process=2, TORCH="2") as second:
+        client.send(*RUN)
+        answer(second, second.next(), b"2")
+        assert client.receive() == b"OK"
+        answer(worker, late, b"1")
+        wait_until(lambda: facts(db)[b"calls"] == 2)
+    assert db.execute_command("AI.TENSORGET", "b", "BLOB") == b"2"
+
+
+def test_an_outcome_that_is_kept_keeps_no_tensors(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
+) -> None:
+    size = 8 << 20
+    db.execute_command("AI.TENSORSET", "a", "UINT8", size, "BLOB", bytes(size))
+    with impatient_client(shared, db) as impatient:
+        impatient.send(*RUN)
+        item = worker.next()
+    worker.done(item, Output("UINT8", [size], [bytes(size)]))
+    wait_until(lambda: bool(db.exists("b")))
+    before = db.info("memory")["used_memory"]
+    db.delete("a", "b")
+    assert before - db.info("memory")["used_memory"] > 1.5 * size
+    client.send(*RUN)
+    assert "tensor key is empty" in refusal(client)
 
 
 def test_who_asks_for_the_next_has_heard_the_last(

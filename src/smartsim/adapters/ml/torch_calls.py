@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 TORCH: Final = "TORCH"
 _DTYPES = DTYPES - {np.dtype("uint16")}
 _TENSOR = ("Tensor", "Optional[Tensor]")
+_DIFFERENTIATING = {"aten::grad", "aten::backward"}
+_SETTING_THREADS: Final = Lock()
 
 
 def torch_version() -> str | None:
@@ -27,11 +31,25 @@ def torch_version() -> str | None:
 def imported_torch(parallelism: Parallelism) -> Any:
     """Return torch, with as many threads as it may use. It takes the number of those for operations only once."""
     torch = imported_to_run("torch", "torch")
-    if parallelism.intra_op and torch.get_num_threads() != parallelism.intra_op:
-        torch.set_num_threads(parallelism.intra_op)
-    if parallelism.inter_op and torch.get_num_interop_threads() != parallelism.inter_op:
-        torch.set_num_interop_threads(parallelism.inter_op)
+    with _SETTING_THREADS:
+        if parallelism.intra_op and torch.get_num_threads() != parallelism.intra_op:
+            torch.set_num_threads(parallelism.intra_op)
+        if parallelism.inter_op and torch.get_num_interop_threads() != parallelism.inter_op:
+            torch.set_num_interop_threads(parallelism.inter_op)
     return torch
+
+
+def mode_of(torch: Any, operations: Set[str]) -> Callable[[], AbstractContextManager[Any]]:
+    """Return the mode in which a program runs: with gradients only if it asks for some, as of an energy for forces.
+
+    Args:
+        torch: the module.
+        operations: the kinds in the program.
+    """
+    mode: Callable[[], AbstractContextManager[Any]] = (
+        torch.enable_grad if operations & _DIFFERENTIATING else torch.inference_mode
+    )
+    return mode
 
 
 def torch_device(torch: Any, device: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.ml.framework import failure
+from smartsim.adapters.ml.torch_archive import load_checked
 from smartsim.adapters.ml.torch_calls import (
     TORCH,
     flat,
     imported_torch,
+    mode_of,
     parameters,
     to_arrays,
     to_tensors,
@@ -44,19 +45,27 @@ class TorchRuntime:
         torch = imported_torch(self._parallelism)
         place = torch_device(torch, device)
         try:
-            module = torch.jit.load(io.BytesIO(model.blob), map_location=place).eval()
-            return TorchModel(torch, module, place)
+            module, operations = load_checked(torch, model.blob, place)
+            return TorchModel(torch, module.eval(), operations, place)
         except Exception as error:
             raise failure(error, "the TORCH backend cannot load the model, which has to be TorchScript") from error
 
 
 class TorchModel:
-    """A module on its device; see `LoadedModel`."""
+    """A module on its device; see `LoadedModel`.
 
-    def __init__(self, torch: Any, module: Any, device: str) -> None:
+    Args:
+        torch: the module.
+        module: the compiled module.
+        operations: the kinds in it.
+        device: as torch calls it.
+    """
+
+    def __init__(self, torch: Any, module: Any, operations: Set[str], device: str) -> None:
         schema = module.forward.schema
         self._torch = torch
         self._device = device
+        self._mode = mode_of(torch, operations)
         self._forward = module.forward
         self._parameters = parameters(schema.arguments[1:])  # without `self`
         if not self._parameters.only_tensors:
@@ -80,7 +89,7 @@ class TorchModel:
         if arguments is None:
             raise ModelRuntimeError(WRONG_INPUTS)
         try:
-            with torch.inference_mode():
+            with self._mode():
                 result = self._forward(*arguments)
                 tensors = flat(torch, result)
                 if tensors is not None:

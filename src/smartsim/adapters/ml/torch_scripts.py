@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.ml.framework import failure
@@ -13,12 +13,14 @@ from smartsim.adapters.ml.torch_calls import (
     Parameters,
     flat,
     imported_torch,
+    mode_of,
     parameters,
     to_arrays,
     to_tensors,
     torch_device,
     torch_version,
 )
+from smartsim.adapters.ml.torch_operations import checked_operations
 from smartsim.ports.model_runtime import ModelRuntimeError, Parallelism
 
 if TYPE_CHECKING:
@@ -51,23 +53,40 @@ class TorchScriptRuntime:
         torch = imported_torch(self._parallelism)
         place = torch_device(torch, device)
         unit = torch.jit.CompilationUnit()
+        _check_text("the script", source)
         try:
             unit.define(f"{source}\n", {"torch": torch, "math": math, **_EXCEPTIONS}.get)
             functions = {function.name: function for function in unit.get_functions()}
-            for function in functions.values():
-                _refuse_python(function)
+            # Inlined: what they call in torch is in no unit of theirs.
+            operations = checked_operations(torch, ((name, f.inlined_graph) for name, f in functions.items()))
         except Exception as error:
             raise failure(error, "the script does not compile") from error
         for name in entry_points:
             _check_entry_point(name, functions.get(name))
-        return TorchScript(torch, functions, frozenset(entry_points), place)
+        return TorchScript(torch, functions, frozenset(entry_points), operations, place)
 
 
 class TorchScript:
-    """A compiled script; see `LoadedScript`."""
+    """A compiled script; see `LoadedScript`.
 
-    def __init__(self, torch: Any, functions: dict[str, Any], entry_points: frozenset[str], device: str) -> None:
+    Args:
+        torch: the module.
+        functions: compiled, by name.
+        entry_points: the names of some of them.
+        operations: the kinds in all of them.
+        device: as torch calls it.
+    """
+
+    def __init__(
+        self,
+        torch: Any,
+        functions: dict[str, Any],
+        entry_points: Set[str],
+        operations: Set[str],
+        device: str,
+    ) -> None:
         self._torch = torch
+        self._mode = mode_of(torch, operations)
         self._functions: dict[str, tuple[Any, Parameters]] = {
             name: (function, parameters(function.schema.arguments)) for name, function in functions.items()
         }
@@ -99,7 +118,7 @@ class TorchScript:
 
     def _call(self, name: str, function: Any, arguments: Sequence[Any], outputs: int) -> Sequence[npt.NDArray[Any]]:
         try:
-            with self._torch.inference_mode():
+            with self._mode():
                 result = function(*arguments)
                 tensors = [] if result is None else flat(self._torch, result)
                 if tensors is not None and len(tensors) == outputs:
@@ -111,12 +130,18 @@ class TorchScript:
         raise ModelRuntimeError(f"Function returned unexpected number of outputs - {name}")
 
 
-def _refuse_python(function: Any) -> None:
-    """Refuse what is not TorchScript: a call that would be handed to the Python interpreter of the worker."""
-    graph = function.inlined_graph
-    call = graph.findNode("prim::PythonOp")
-    if call is not None:
-        raise ValueError(f"the function {function.name} calls Python: {call}")
+def _check_text(what: str, *texts: str) -> None:
+    """Refuse bytes that are no text; they came here as surrogates, says PEP 383.
+
+    Raises:
+        ModelRuntimeError: the first such byte.
+    """
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(text[error.start]) & 0xFF
+            raise ModelRuntimeError(f"ERR {what} is not UTF-8: byte 0x{byte:02x} after {text[: error.start]!r}") from error
 
 
 def _check_entry_point(name: str, function: Any) -> None:

@@ -59,6 +59,10 @@ class Connection:
             self._socket.close()
             raise
 
+    def fileno(self) -> int:
+        """Return the descriptor of the socket."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Close it."""
         self._socket.close()

@@ -68,28 +68,26 @@ class InMemoryWorkSource:
         self.fetched.append(self._present.version)
         return self._programs[self._present.version]
 
-    def done(self, job: int, microseconds: int, outputs: Sequence[npt.NDArray[Any]], rows: Sequence[int]) -> Item:
-        """Answer a `Run` or `Call`, and return what is next."""
+    def done(self, job: int, microseconds: int, outputs: Sequence[npt.NDArray[Any]], rows: Sequence[int]) -> None:
+        """Answer a `Run` or `Call`."""
         del microseconds
-        if len(rows) == 1:
-            return self._answer(job, Answer(outputs=(tuple(output.copy() for output in outputs),)))
-        cuts = [
-            tuple(output[begin:end].copy() for output in outputs) for begin, end in pairwise((0, *accumulate(rows)))
-        ]
-        return self._answer(job, Answer(outputs=tuple(cuts)))
+        cuts = [tuple(output.copy() for output in outputs)]
+        if len(rows) > 1:
+            pairs = pairwise((0, *accumulate(rows)))
+            cuts = [tuple(output[begin:end].copy() for output in outputs) for begin, end in pairs]
+        self._answer(job, Answer(outputs=tuple(cuts)))
 
-    def checked(self, job: int, microseconds: int, inputs: Sequence[str], outputs: Sequence[str]) -> Item:
-        """Answer a `Check`: the program is sound. Then return what is next."""
+    def checked(self, job: int, microseconds: int, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Answer a `Check`: the program is sound."""
         del microseconds
-        return self._answer(job, Answer(names=(tuple(inputs), tuple(outputs))))
+        self._answer(job, Answer(names=(tuple(inputs), tuple(outputs))))
 
-    def fail(self, job: int, text: str) -> Item:
-        """Say that a job failed, and return what is next."""
-        return self._answer(job, Answer(error=text))
+    def fail(self, job: int, text: str) -> None:
+        """Say that a job failed."""
+        self._answer(job, Answer(error=text))
 
-    def _answer(self, job: int, answer: Answer) -> Item:
+    def _answer(self, job: int, answer: Answer) -> None:
         if not isinstance(self._present, Run | Call | Check) or self._present.job != job:
             raise WorkSourceLostError(f"The shard refuses: {job} is not the worker's job")
         self.answers[job] = answer
         self._present = None
-        return self.next()

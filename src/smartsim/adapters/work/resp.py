@@ -53,6 +53,11 @@ class RespWorkSource:
 
     def __init__(self, address: Address, user: str, password: str) -> None:
         self._connection = Connection(address, user, password)
+        self._asked = False  # for the next item; an answer asks for it as well
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._connection.fileno()
 
     def close(self) -> None:
         """Hang up."""
@@ -65,7 +70,9 @@ class RespWorkSource:
 
     def next(self) -> Item:
         """Wait until there is something to do."""
-        self._connection.send(_NEXT)
+        if not self._asked:
+            self._connection.send(_NEXT)
+        self._asked = False
         return self._receive()
 
     def fetch(self) -> Program:
@@ -81,8 +88,8 @@ class RespWorkSource:
             return ScriptProgram(first, _text(content))
         return ModelProgram(_text(backend), first, second, content)
 
-    def done(self, job: int, microseconds: int, outputs: Sequence[npt.NDArray[Any]], rows: Sequence[int]) -> Item:
-        """Answer a `Run` or `Call`, and wait for what is next."""
+    def done(self, job: int, microseconds: int, outputs: Sequence[npt.NDArray[Any]], rows: Sequence[int]) -> None:
+        """Answer a `Run` or `Call`."""
         words = 5 + sum(2 + output.ndim + len(rows) for output in outputs)
         text = b"*%d\r\n$10\r\nAI._WORKER\r\n$4\r\nDONE\r\n" % words + _numbers((job, microseconds, len(outputs)))
         pieces: list[Buffer] = []
@@ -95,19 +102,20 @@ class RespWorkSource:
                 pieces += (text + b"$%d\r\n" % (end - begin), data[begin:end])
                 text = CRLF
         pieces.append(text)
-        self._connection.send(*pieces)
-        return self._receive()
+        self._answer(*pieces)
 
-    def checked(self, job: int, microseconds: int, inputs: Sequence[str], outputs: Sequence[str]) -> Item:
-        """Answer a `Check`: the program is sound. Then wait for what is next."""
+    def checked(self, job: int, microseconds: int, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Answer a `Check`: the program is sound."""
         numbers = str(job), str(microseconds), str(len(inputs))
-        self._connection.send(encode("AI._WORKER", "CHECKED", *numbers, *inputs, str(len(outputs)), *outputs))
-        return self._receive()
+        self._answer(encode("AI._WORKER", "CHECKED", *numbers, *inputs, str(len(outputs)), *outputs))
 
-    def fail(self, job: int, text: str) -> Item:
-        """Say that a job failed, and wait for what is next."""
-        self._connection.send(encode("AI._WORKER", "FAIL", str(job), text))
-        return self._receive()
+    def fail(self, job: int, text: str) -> None:
+        """Say that a job failed."""
+        self._answer(encode("AI._WORKER", "FAIL", str(job), text))
+
+    def _answer(self, *pieces: Buffer) -> None:
+        self._connection.send(*pieces)
+        self._asked = True
 
     def _receive(self) -> Item:
         while True:

@@ -1,7 +1,11 @@
 #include "call.h"
 
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "clock.h"
 #include "errors.h"
@@ -195,21 +199,29 @@ static void client_gone(Context *ctx, Blocked *blocked) {
     if (call->kind->pause != NULL) call->kind->pause(ctx, call, true);
 }
 
-/* Whether the last that a client asked for was something that takes a while. */
-static bool was_waiting(Context *ctx, unsigned long long client) {
+/* Whether a connection over TCP was closed by a client that had read all that was sent to it: its system resets the
+ * connection otherwise. */
+static bool was_read(int socket) {
+    enum { INFO = 11, CLOSED = 7 }; /* TCP_INFO and TCP_CLOSE of Linux, whose headers do not show them to plain C */
+    unsigned char state = 0;        /* the first field */
+    socklen_t len = sizeof state;
+    return getsockopt(socket, IPPROTO_TCP, INFO, &state, &len) == 0 && state != CLOSED;
+}
+
+/* Whether a client that hangs up has not heard its last answer, as far as one can tell: the last that it asked for was something
+ * that takes a while, and the answer was not read. */
+static bool is_deaf(Context *ctx, unsigned long long client) {
     CallReply *reply = server.Call(ctx, "CLIENT", "ccl", "LIST", "ID", (long long)client);
     size_t len = 0;
-    const char *facts = reply == NULL ? NULL : server.CallReplyStringPtr(reply, &len);
-    bool waiting = false;
-    static const char *const commands[] = {" cmd=AI.MODEL", " cmd=AI.SCRIPT"};
-    for (size_t i = 0; facts != NULL && i < sizeof commands / sizeof *commands; i++) {
-        const size_t command_len = strlen(commands[i]);
-        for (size_t at = 0; at + command_len <= len && !waiting; at++) {
-            waiting = strncasecmp(facts + at, commands[i], command_len) == 0;
-        }
-    }
+    const char *text = reply == NULL ? NULL : server.CallReplyStringPtr(reply, &len);
+    char facts[1024] = "";
+    if (text != NULL) snprintf(facts, sizeof facts, "%.*s", (int)(len < sizeof facts ? len : sizeof facts - 1), text);
     if (reply != NULL) server.FreeCallReply(reply);
-    return waiting;
+    const char *command = strstr(facts, " cmd=");
+    const char *socket = strstr(facts, " fd=");
+    const bool slow = command != NULL && (strncasecmp(command, " cmd=AI.MODEL", 13) == 0 ||
+                                          strncasecmp(command, " cmd=AI.SCRIPT", 14) == 0);
+    return slow && !(socket != NULL && was_read(atoi(socket + strlen(" fd="))));
 }
 
 static struct waiter *find_answered(unsigned long long client) {
@@ -234,7 +246,7 @@ void call_client_came(unsigned long long client) {
 void call_client_gone(Context *ctx, unsigned long long client) {
     const struct waiter *waiter = find_answered(client);
     if (waiter == NULL) return;
-    if (!was_waiting(ctx, client)) {
+    if (!is_deaf(ctx, client)) {
         note_heard(client);
         return;
     }

@@ -36,6 +36,7 @@ struct program {
     enum program_kind kind;
     enum backend backend; /* of a script: TORCH */
     unsigned long long version; /* no other program of this server process has it */
+    bool loaded;                /* from a file or another server, not by a command */
     String *device_name;        /* as it was given */
     struct device device;
     String *tag; /* empty when there is none */

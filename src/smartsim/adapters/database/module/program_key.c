@@ -97,6 +97,7 @@ static void *load_rdb(Stream *rdb, int version, enum program_kind kind) {
         return NULL;
     }
     struct program *program = program_new(kind);
+    program->loaded = true;
     const char *error = load_program(rdb, program);
     if (error == NULL) return program;
     server.LogIOError(rdb, "warning", "corrupt %s: %s", nouns[kind], error);

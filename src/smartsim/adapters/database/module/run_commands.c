@@ -9,14 +9,15 @@
 struct run_call {
     struct call call;
     struct request *request; /* NULL when it is finished */
-    struct program *program; /* held */
+    unsigned long long version; /* of the program */
     struct strings input_keys;
-    struct tensor **inputs; /* held, each */
+    unsigned long long *inputs; /* the numbers of the tensors: an outcome that is kept keeps no tensors */
     String *function;
     struct strings keys, args;
     long long list_start;
     struct strings outputs;
-    struct tensor **written; /* held, each: what it put under the keys of the outputs; NULL before, and if it failed */
+    unsigned long long *written; /* the numbers of what it put under the keys of the outputs; NULL before, and if it failed */
+    unsigned long long newest;   /* the highest number of a tensor when it began */
 };
 
 /* --- What a run needs --- */
@@ -57,13 +58,15 @@ static const char *open_tensor(Context *ctx, String *name, struct tensor **tenso
     return *tensor == NULL ? "ERR tensor key is empty or in a different shard" : NULL;
 }
 
-static const char *hold_inputs(Context *ctx, struct run_call *call) {
+/* Give the inputs to the request, and note them in the call. */
+static const char *hold_inputs(Context *ctx, struct run_call *call, struct request *request) {
     for (size_t i = 0; i < call->input_keys.len; i++) {
         struct tensor *tensor;
         const char *error = open_tensor(ctx, call->input_keys.items[i], &tensor);
         if (error != NULL) return error;
         tensor_hold(tensor);
-        call->inputs[i] = tensor;
+        request->inputs[i] = tensor;
+        call->inputs[i] = tensor->number;
     }
     return NULL;
 }
@@ -97,6 +100,16 @@ const char *run_write(Context *ctx, const struct strings *keys, struct tensor **
     return NULL;
 }
 
+/* Whether an output was written by somebody else since a run began that nobody waits for: then it comes too late. */
+static bool is_overtaken(Context *ctx, const struct run_call *call) {
+    if (call->call.waiters != NULL) return false;
+    for (size_t i = 0; i < call->outputs.len; i++) {
+        struct tensor *tensor;
+        if (open_tensor(ctx, call->outputs.items[i], &tensor) == NULL && tensor->number > call->newest) return true;
+    }
+    return false;
+}
+
 static void finish(Context *ctx, struct request *request, const struct outcome *outcome) {
     struct run_call *call = request->owner;
     call->request = NULL;
@@ -104,25 +117,23 @@ static void finish(Context *ctx, struct request *request, const struct outcome *
     if (error == NULL) {
         const int selected = server.GetSelectedDb(ctx);
         server.SelectDb(ctx, call->call.db);
-        error = run_write(ctx, &call->outputs, outcome->outputs);
+        error = is_overtaken(ctx, call) ? "ERR another command has written an output in the meantime"
+                                        : run_write(ctx, &call->outputs, outcome->outputs);
         server.SelectDb(ctx, selected);
     }
     if (error == NULL) {
         call->written = server.Alloc((call->outputs.len + 1) * sizeof *call->written);
-        for (size_t i = 0; i < call->outputs.len; i++) {
-            call->written[i] = outcome->outputs[i];
-            tensor_hold(call->written[i]);
-        }
+        for (size_t i = 0; i < call->outputs.len; i++) call->written[i] = outcome->outputs[i]->number;
     }
     call_finish(&call->call, error);
 }
 
 /* --- The call --- */
 
-/* Whether a run that is done put `tensor` under `key`. */
-static bool has_written(const struct run_call *call, const String *key, const struct tensor *tensor) {
+/* Whether a run that is done put the tensor of that number under `key`. */
+static bool has_written(const struct run_call *call, const String *key, unsigned long long number) {
     for (size_t i = 0; call->written != NULL && i < call->outputs.len; i++) {
-        if (call->written[i] == tensor && text_same(call->outputs.items[i], key)) return true;
+        if (call->written[i] == number && text_same(call->outputs.items[i], key)) return true;
     }
     return false;
 }
@@ -142,15 +153,19 @@ static bool same_inputs(const struct run_call *before, const struct run_call *no
 static bool same(const struct call *one, const struct call *other) {
     const struct run_call *before = (const struct run_call *)one;
     const struct run_call *now = (const struct run_call *)other;
-    return before->program == now->program && same_inputs(before, now) && before->list_start == now->list_start &&
+    return before->version == now->version && same_inputs(before, now) && before->list_start == now->list_start &&
            strings_same(&before->outputs, &now->outputs) &&
            (before->function == NULL || text_same(before->function, now->function)) &&
            strings_same(&before->keys, &now->keys) && strings_same(&before->args, &now->args);
 }
 
 static uint64_t hash(const struct run_call *call) {
-    uint64_t sum = bytes_hash(0, &call->program, sizeof(struct program *));
-    for (size_t i = 0; i < call->outputs.len; i++) sum = text_hash(sum, call->outputs.items[i]);
+    const struct strings *const lists[] = {&call->input_keys, &call->outputs, &call->keys, &call->args};
+    uint64_t sum = bytes_hash(0, &call->version, sizeof call->version);
+    if (call->function != NULL) sum = text_hash(sum, call->function);
+    for (size_t list = 0; list < sizeof lists / sizeof *lists; list++) {
+        for (size_t i = 0; i < lists[list]->len; i++) sum = text_hash(sum, lists[list]->items[i]);
+    }
     return sum;
 }
 
@@ -159,7 +174,9 @@ static bool is_intact(Context *ctx, const struct call *call) {
     const struct run_call *run = (const struct run_call *)call;
     for (size_t i = 0; i < run->outputs.len; i++) {
         struct tensor *tensor;
-        if (open_tensor(ctx, run->outputs.items[i], &tensor) != NULL || tensor != run->written[i]) return false;
+        if (open_tensor(ctx, run->outputs.items[i], &tensor) != NULL || tensor->number != run->written[i]) {
+            return false;
+        }
     }
     return true;
 }
@@ -187,10 +204,6 @@ static void reply(Context *ctx, struct call *call) {
 
 static void free_call(struct call *call) {
     struct run_call *run = (struct run_call *)call;
-    for (size_t i = 0; i < run->input_keys.len; i++) {
-        if (run->inputs[i] != NULL) tensor_release(run->inputs[i]);
-    }
-    for (size_t i = 0; run->written != NULL && i < run->outputs.len; i++) tensor_release(run->written[i]);
     server.Free(run->inputs);
     server.Free(run->written);
     if (run->function != NULL) server.FreeString(NULL, run->function);
@@ -198,18 +211,17 @@ static void free_call(struct call *call) {
     strings_free(&run->keys);
     strings_free(&run->args);
     strings_free(&run->outputs);
-    program_release(run->program);
     server.Free(run);
 }
 
 static const struct call_kind run_kind = {
     .same = same, .intact = is_intact, .pause = pause_call, .running = is_running, .withdraw = withdraw, .reply = reply, .free = free_call};
 
-static struct run_call *new_call(Context *ctx, const struct run_arguments *run, struct program *program) {
+static struct run_call *new_call(Context *ctx, const struct run_arguments *run, const struct program *program) {
     struct run_call *call = server.Calloc(1, sizeof *call);
     call_init(ctx, &call->call, &run_kind);
-    call->program = program;
-    program_hold(program);
+    call->version = program->version;
+    call->newest = tensor_newest();
     call->input_keys = (struct strings){server.Alloc((run->inputs.len + 1) * sizeof(String *)), run->inputs.len};
     for (size_t i = 0; i < run->inputs.len; i++) {
         call->input_keys.items[i] = server.HoldString(NULL, run_input(run, i));
@@ -221,23 +233,6 @@ static struct run_call *new_call(Context *ctx, const struct run_arguments *run, 
     call->outputs = strings_hold(run->outputs.items, run->outputs.len);
     call->list_start = run->list_start;
     return call;
-}
-
-static const char *submit(Context *ctx, const struct run_arguments *run, struct run_call *call) {
-    struct request *request = run_request(run, call->program);
-    for (size_t i = 0; i < call->input_keys.len; i++) {
-        request->inputs[i] = call->inputs[i];
-        tensor_hold(call->inputs[i]);
-    }
-    request->finish = finish;
-    request->owner = call;
-    const char *error = request_submit(ctx, request);
-    if (error == NULL) {
-        call->request = request;
-    } else {
-        request_free(request);
-    }
-    return error;
 }
 
 /* --- The commands --- */
@@ -255,16 +250,25 @@ static int execute(Context *ctx, enum run_form form, String **argv, int argc) {
     if (!call_allowed(ctx)) return MODULE_OK;
 
     struct run_call *call = new_call(ctx, &run, program);
-    error = hold_inputs(ctx, call);
+    struct request *request = run_request(&run, program);
+    request->finish = finish;
+    request->owner = call;
     struct call *found = NULL;
+    error = hold_inputs(ctx, call, request);
     if (error == NULL) {
         call->call.hash = hash(call);
         found = call_find(ctx, &call->call);
-        if (found == NULL) error = submit(ctx, &run, call);
+    }
+    if (error == NULL && found == NULL) error = request_submit(ctx, request);
+    if (error == NULL && found == NULL) {
+        call->request = request;
+        call_wait(ctx, &call->call, run.timeout);
+        return MODULE_OK;
     }
     if (error != NULL) server.ReplyWithError(ctx, error);
-    if (error != NULL || found != NULL) call_drop(&call->call);
-    if (error == NULL) call_wait(ctx, found != NULL ? found : &call->call, run.timeout);
+    request_free(request);
+    call_drop(&call->call);
+    if (found != NULL) call_wait(ctx, found, run.timeout);
     return MODULE_OK;
 }
 

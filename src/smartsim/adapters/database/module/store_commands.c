@@ -79,7 +79,7 @@ static const char *write_key(Context *ctx, String *name, struct program *program
     struct program *old;
     if (server.GetContextFlags(ctx) & CONTEXT_REPLICA) return error_replica;
     if (!program_key_open(ctx, name, program->kind, KEY_READ | KEY_WRITE, &key, &old)) return error_wrong_type;
-    if (old != NULL && old->version > program->version) { /* a later command was faster, and stays */
+    if (old != NULL && !old->loaded && old->version > program->version) { /* a later command was faster, and stays */
         server.CloseKey(key);
         return NULL;
     }

@@ -26,9 +26,14 @@ static void discard(struct shared *value) {
     server.Free(tensor);
 }
 
+static unsigned long long last_number;
+
+unsigned long long tensor_newest(void) { return last_number; }
+
 struct tensor *tensor_new(enum element_type type, size_t ndims) {
     struct tensor *tensor = server.Alloc(sizeof *tensor + ndims * sizeof tensor->dims[0]);
     shared_init(&tensor->shared, discard);
+    tensor->number = ++last_number;
     tensor->blob = NULL;
     tensor->len = 0;
     tensor->type = type;

@@ -33,6 +33,7 @@ extern const struct element elements[ELEMENT_TYPES];
 
 struct tensor {
     struct shared shared; /* by keys, and by requests under way */
+    unsigned long long number; /* no other tensor of this server process has it; later ones have higher numbers */
     String *blob;         /* row-major, host byte order; STRING: NUL-terminated elements one after the other */
     size_t len;           /* elements */
     enum element_type type;
@@ -48,6 +49,9 @@ bool tensor_measure(struct tensor *tensor);
 
 /* Take `blob` (the caller's reference becomes the tensor's) if it fits type and shape. Returns NULL or the error. */
 const char *tensor_take_blob(struct tensor *tensor, String *blob);
+
+/* The highest number of a tensor so far. */
+unsigned long long tensor_newest(void);
 
 void tensor_hold(struct tensor *tensor);
 void tensor_release(struct tensor *tensor);
