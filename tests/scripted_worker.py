@@ -62,6 +62,10 @@ class Peer:
         """Return the number that the server has for this connection."""
         return int(self.ask("CLIENT", "ID"))
 
+    def drop(self) -> None:
+        """Close the socket with whatever was not read in it, as most clients do; `close` says goodbye first."""
+        self._connection._sock.close()
+
     def close(self) -> None:
         """Hang up, whatever is under way. May be called again."""
         self._connection.disconnect()
@@ -231,8 +235,8 @@ class ScriptedWorker(Peer):
         assert self.ask("AI._WORKER", "UNAVAILABLE", text) == b"OK"
 
     def _answer(self, *words: Any) -> None:
-        self.send("AI._WORKER", *words)
-        self._waiting = True
+        assert self.ask("AI._WORKER", *words) == b"OK"
+        self.want()
 
 
 def store(

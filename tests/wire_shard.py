@@ -115,6 +115,7 @@ class WireShard:
             return _program(self._programs[self._present.version])
         if words[1] != b"NEXT":
             self._answer(words)
+            return b"+OK\r\n"
         self._present = next(self._items, None)
         if self._present is None or isinstance(self._present, bytes):
             return self._present

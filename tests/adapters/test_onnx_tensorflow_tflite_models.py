@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import repeat
 from pathlib import Path
+from threading import Event
+from time import monotonic, process_time
 from typing import Any
 
 import numpy as np
@@ -14,10 +17,11 @@ from onnx import TensorProto, helper
 import ml_models
 from smartsim.adapters.ml.onnx_runtime import OnnxRuntime
 from smartsim.adapters.ml.onnx_serializer import OnnxSerializer
+from smartsim.adapters.ml.tensorflow_operations import _COMPUTING, check_operations
 from smartsim.adapters.ml.tensorflow_runtime import TensorFlowRuntime
 from smartsim.adapters.ml.tensorflow_serializer import TensorFlowSerializer, TfliteSerializer
 from smartsim.adapters.ml.tflite_runtime import TfliteRuntime
-from smartsim.ports.model_runtime import ModelBlob, ModelRuntimeError
+from smartsim.ports.model_runtime import ModelBlob, ModelRuntimeError, Parallelism
 
 ONES = np.ones((2, 4), np.float32)
 
@@ -31,7 +35,20 @@ def onnx_model(nodes: list[Any], output: Any, initializers: list[Any] | None = N
 
 
 def test_the_provider_that_is_really_used_is_reported() -> None:
-    assert OnnxRuntime().load(ml_models.mlp("ONNX"), "CPU").provider == "CPUExecutionProvider"
+    lines: list[str] = []
+    assert OnnxRuntime(log=lines.append).load(ml_models.mlp("ONNX"), "CPU").provider == "CPUExecutionProvider"
+    assert lines == ["An ONNX model for CPU runs by CPUExecutionProvider"]
+
+
+def test_an_onnx_model_keeps_no_processor_busy_between_runs() -> None:
+    model = OnnxRuntime(Parallelism(intra_op=2, inter_op=2)).load(ml_models.mlp("ONNX"), "CPU")
+    x = np.ones((64, ml_models.FEATURES), np.float32)
+    model.run([x.copy()])
+    begin, used = monotonic(), process_time()
+    for _ in repeat(None, 30):
+        model.run([x.copy()])
+        Event().wait(0.02)  # what is measured: that nothing happens
+    assert process_time() - used < (monotonic() - begin) / 3
 
 
 @pytest.mark.parametrize("way", ["weights", "../weights", "absolute", "up"])
@@ -165,3 +182,94 @@ def test_a_tflite_model_made_for_one_row_takes_any_number() -> None:
         assert np.allclose(loaded.run([x.copy()])[0], x @ model.get_weights()[0], atol=1e-5)
     with pytest.raises(ModelRuntimeError, match=r"takes tensors of the shape \(1, 4\), not \(3, 5\)"):
         loaded.run([np.ones((3, 5), np.float32)])
+
+
+def graph_of(build: Any) -> bytes:
+    """A graph with the placeholder x and what this makes of it, called y."""
+    tf: Any = import_module("tensorflow")
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.identity(build(tf.compat.v1.placeholder(tf.float32, (None, 4), "x")), "y")
+    return bytes(graph.as_graph_def().SerializeToString())
+
+
+def test_a_graph_that_reads_a_file_is_refused(tmp_path: Path) -> None:
+    tf: Any = import_module("tensorflow")
+    (tmp_path / "secret").write_text("password")
+
+    def read(x: Any) -> Any:
+        with tf.name_scope("trap"):
+            content = tf.io.decode_raw(tf.io.read_file(str(tmp_path / "secret")), tf.uint8)
+        return x + tf.cast(content[0], tf.float32)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def within(x: Any) -> Any:
+        return tf.cond(tf.reduce_sum(x) > 0, lambda: read(x), lambda: x)
+
+    for build in (read, within):
+        with pytest.raises(ModelRuntimeError, match="^ERR the TF backend cannot load .*trap/ReadFile is a ReadFile"):
+            TensorFlowRuntime().load(ModelBlob(graph_of(build), ("x",), ("y",)), "CPU")
+    with pytest.raises(ValueError, match="^the node .*ReadFile is a ReadFile, which may reach files"):
+        TensorFlowSerializer().serialize(within.get_concrete_function(tf.TensorSpec((None, 4), tf.float32)))
+
+
+def test_a_graph_that_calls_python_is_refused() -> None:
+    tf: Any = import_module("tensorflow")
+
+    called: list[Any] = []
+    blob = graph_of(lambda x: tf.numpy_function(called.append, [x], tf.float32))
+    with pytest.raises(ModelRuntimeError, match="is a (Eager)?PyFunc, which may reach files, the network or Python"):
+        TensorFlowRuntime().load(ModelBlob(blob, ("x",), ("y",)), "CPU")
+    assert called == []
+
+
+@pytest.mark.parametrize(
+    "operation",
+    """
+    WriteFile MatchingFiles Save SaveV2 SaveSlices Restore RestoreV2 RestoreSlice MergeV2Checkpoints LoadAndRemapMatrix
+    GenerateVocabRemapping ImmutableConst InitializeTableFromTextFile InitializeTableFromTextFileV2 WholeFileReaderV2
+    TextLineDataset TFRecordDataset CacheDataset SnapshotDatasetV2 SqlDataset DatasetFromGraph DecodeProtoV2 PrintV2
+    CreateSummaryFileWriter DebugIdentity DebugIdentityV2 DumpTensor FileSystemSetConfiguration EagerPyFunc PyFunc
+    PyFuncStateless RpcCall RpcServer DataServiceDatasetV4 RegisterDataset Send Recv _Send _Recv RemoteCall
+    CollectiveReduceV2 XlaCallModule XlaCustomCall Abort
+    """.split(),  # noqa: SIM905 - as above
+)
+def test_operations_that_do_more_than_compute_are_refused(operation: str) -> None:
+    definition: Any = import_module("tensorflow").compat.v1.GraphDef()
+    function = definition.library.function.add()
+    for place in (definition.node, function.node_def):
+        del definition.node[:]
+        place.add(name="trap", op=operation)
+        with pytest.raises(ValueError, match=f"^the node trap is a {operation}, which may reach"):
+            check_operations(definition)
+
+
+def test_operations_are_excepted_for_a_reason() -> None:
+    registry: Any = import_module("tensorflow.python.framework.op_def_registry")
+    for name in _COMPUTING:
+        operation = registry.get(name)
+        text = [*(argument.type for argument in operation.input_arg), *(each.type for each in operation.attr)]
+        assert operation.is_stateful or {"string", "list(string)", 7} & set(text), name
+
+
+def test_chance_and_branches_are_no_reason_to_refuse_a_graph() -> None:
+    tf: Any = import_module("tensorflow")
+
+    def build(x: Any) -> Any:
+        chance = tf.random.uniform(()) + tf.random.normal(()) * 0 + 2
+        return tf.cond(chance > 1, lambda: tf.einsum("ij->ij", x), lambda: -x)
+
+    loaded = TensorFlowRuntime().load(ModelBlob(graph_of(build), ("x",), ("y",)), "CPU")
+    assert loaded.run([ONES.copy()])[0].tolist() == ONES.tolist()
+
+
+def test_a_tflite_model_gets_no_operations_of_tensorflow(tmp_path: Path) -> None:
+    tf: Any = import_module("tensorflow")
+    (tmp_path / "secret").write_text("password")
+
+    read = tf.function(lambda x: x + tf.cast(tf.strings.length(tf.io.read_file(f"{tmp_path}/secret")), tf.float32))
+    traced = read.get_concrete_function(tf.TensorSpec((4,), tf.float32))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    with pytest.raises(ModelRuntimeError, match="^ERR the TFLITE backend cannot load the model: .*FlexReadFile"):
+        TfliteRuntime().load(ModelBlob(bytes(converter.convert())), "CPU")

@@ -222,11 +222,70 @@ def test_a_script_does_not_get_at_python(expression: str) -> None:
         TorchScriptRuntime().load(f"def f(x):\n    {expression}\n    return x\n", [], "CPU")
 
 
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("def f(x):\n    return torch.from_file('secret', False, 8)\n", "f calls aten::from_file, which reads"),
+        ("def f(x):\n    torch.save(x, 'stolen')\n    return x\n", "f calls aten::save, which writes files"),
+        (
+            "def f(x):\n    while x > 0:\n        if x > 1:\n            torch.save(x, 'stolen')\n    return x\n",
+            "f calls aten::save, which writes files",
+        ),
+        (
+            "def f(x):\n    return torch.jit.wait(torch.jit.fork(torch.from_file, 'secret'))\n",
+            "f calls aten::from_file, which reads",
+        ),
+        (
+            (
+                "def f(x):\n    kind = torch.float\n    place = torch.device('cpu')\n"
+                "    return torch.ops.debugprims.load_tensor('secret', [1], [1], dtype=kind, device=place)\n"
+            ),
+            "f calls debugprims::load_tensor, which is of no library for models",
+        ),
+        (
+            "def f(x):\n    y = torch.classes._nnapi.Compilation()\n    y.init(x, [x])\n    return x\n",
+            "f makes a torch.classes._nnapi.Compilation",
+        ),
+    ],
+)
+def test_a_script_may_only_compute(source: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(bytes(32))
+    with pytest.raises(ModelRuntimeError, match=f"^ERR the script does not compile: the function {named}"):
+        TorchScriptRuntime().load(source, [], "CPU")
+    with pytest.raises(ModelRuntimeError, match="the function (f|g) "):
+        TorchScriptRuntime().load(source.replace("def f(", "def g(") + "def f(x):\n    return g(x)\n", [], "CPU")
+    assert not (tmp_path / "stolen").exists()
+
+
+def test_operations_with_the_name_of_a_file_are_refused_also_when_they_are_new() -> None:
+    torch: Any = import_module("torch")
+    library = torch.library.Library("quantized", "FRAGMENT")
+    library.define("from_elsewhere(str file_name) -> Tensor")
+    with pytest.raises(ModelRuntimeError, match="calls quantized::from_elsewhere, which takes a file_name"):
+        TorchScriptRuntime().load("def f(x):\n    return torch.ops.quantized.from_elsewhere('x')\n", [], "CPU")
+    library._destroy()  # it has no public end
+
+
+def test_a_script_may_differentiate() -> None:
+    source = """
+def slope(x):
+    y = x.detach().clone().requires_grad_()
+    slope = torch.autograd.grad([(y * y).sum()], [y])[0]
+    assert slope is not None
+    return slope
+"""
+    assert call(TorchScriptRuntime().load(source, [], "CPU"), "slope", values(1, 2))[0].tolist() == [2, 4]
+
+
 def test_a_call_of_python_is_found_in_what_was_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text("import torch\n\n@torch.jit.ignore\ndef call(x):\n    return x\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(import_module("torch"), "planted", import_module("planted"), raising=False)
     within = "def g(x):\n    return torch.planted.call(x)\ndef f(x):\n    if x.sum() > 0:\n        g(x)\n    return x\n"
     for source in (within, "def g(x):\n    torch.planted.call(x)\n    return x\n"):
-        with pytest.raises(ModelRuntimeError, match="^ERR the script does not compile: the function . calls Python: "):
+        with pytest.raises(
+            ModelRuntimeError,
+            match="^ERR the script does not compile: the function . calls prim::PythonOp, which calls Python",
+        ):
             TorchScriptRuntime().load(source, [], "CPU")

@@ -4,7 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from smartsim.app.devices import find_devices, worker_environment
+from smartsim.app.devices import find_devices, parse_device, worker_environment
+
+
+@pytest.mark.parametrize(
+    ("text", "device"), [("CPU", "CPU"), ("cpu:0", "CPU"), ("gpu", "GPU:0"), ("Gpu:1", "GPU:1"), ("GPU:012", "GPU:12")]
+)
+def test_devices_may_be_written_in_several_ways(text: str, device: str) -> None:
+    assert parse_device(text) == device
+
+
+@pytest.mark.parametrize("text", ["", "TPU", "GPU:", "GPU1", "GPU:-1", "GPU:1 ", "CPU,GPU"])
+def test_what_is_not_a_device_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match=f"{text!r} is not a device: write CPU, GPU or GPU:<number>"):
+        parse_device(text)
 
 
 def test_every_gpu_of_either_maker_is_found(tmp_path: Path) -> None:

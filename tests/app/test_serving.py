@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -193,6 +194,49 @@ def test_scripts_are_called_with_what_the_client_gave() -> None:
     assert answers[2].error == "Function does not exist: missing"
     assert answers[3] == Answer()
     assert source.fetched == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("function", "keys", "args"), [("\udcff", (), ()), ("f", ("k", "\udcfc"), ()), ("f", (), ("\udc80", "a"))]
+)
+def test_words_for_a_script_that_are_not_utf_8_are_refused(
+    function: str, keys: tuple[str, ...], args: tuple[str, ...]
+) -> None:
+    answers, _, _ = served([Call(1, 2, function, keys, args, -1, 1, (ONES,)), Call(2, 2, "f", (), (), -1, 1, (ONES,))])
+    assert answers[1].error == "ERR the function's name and the script's KEYS and ARGS must be UTF-8"
+    assert not answers[2].error
+
+
+def test_programs_whose_words_are_not_utf_8_are_refused() -> None:
+    programs: dict[int, Program] = {1: ModelProgram("TORCH", ("\udcff",), (), b"m"), 2: ScriptProgram((), "# \udcfc")}
+    answers, _, _ = served([Check(1, 1, "TORCH"), Check(2, 2, "TORCH")], programs=programs)
+    assert answers[1].error == "ERR the names of the model's INPUTS and OUTPUTS must be UTF-8"
+    assert answers[2].error == "ERR the script and the names of its entry points must be UTF-8"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_memory_of_a_job_is_held_while_the_next_is_awaited(fails: bool) -> None:
+    used: list[weakref.ref[npt.NDArray[Any]]] = []
+    held: list[int] = []
+
+    class Watched(InMemoryWorkSource):
+        def next(self) -> Item:
+            held.append(sum(array() is not None for array in used))
+            return super().next()
+
+    def function(inputs: Arrays) -> Arrays:
+        output = inputs[0] * 2
+        used.extend(map(weakref.ref, (inputs[0], output)))
+        if fails:
+            raise ValueError("no")
+        return [output]
+
+    source = Watched((Run(job, 1, "TORCH", (2,), 1, (np.ones(2),)) for job in (1, 2)), {1: model()})
+    source.hello("CPU", {})
+    with pytest.raises(WorkSourceLostError):
+        Serving(source, Programs({"TORCH": Runtime(function)}, ScriptRuntime(function), "CPU")).serve()
+    assert len(used) == 4
+    assert held == [0, 0, 0]
 
 
 def test_a_shard_that_mixes_up_its_programs_is_left() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,52 @@ def test_the_step_ends_as_the_server_does(
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == code
     assert words in done.stdout + done.stderr
+    assert not list(temporary.iterdir())
+
+
+_SIGNALLED = """
+import os, sys
+from smartsim.app import shard
+
+number, moment = int(sys.argv.pop()), sys.argv.pop()
+make, fork, execvp = shard.make_private_directory, os.fork, os.execvp
+
+def made():
+    path = make()
+    os.killpg(0, number)
+    return path
+
+def forked():
+    if (child := fork()) != 0:
+        os.killpg(0, number)
+    return child
+
+def become(*server):
+    os.killpg(0, number)
+    execvp(*server)
+
+if moment == "made": shard.make_private_directory = made
+if moment == "forked": os.fork = forked
+if moment == "become": os.execvp = become
+shard.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["made", "forked", "become"])
+def test_a_signal_to_the_group_at_the_start_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, number: signal.Signals
+) -> None:
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    settings = _settings(tmp_path, "sleep", str(DEADLINE))
+    command = [sys.executable, "-P", "-c", _SIGNALLED, str(settings), moment, str(int(number))]
+    # The output is complete when what stands beside the server has ended, too.
+    done = subprocess.run(
+        command, start_new_session=True, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert (done.returncode, done.stderr) == (-number, "")
     assert not list(temporary.iterdir())
 
 

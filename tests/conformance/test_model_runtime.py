@@ -209,7 +209,7 @@ def test_threads_do_not_disturb_one_another(kind: Kind) -> None:
         assert all(threads.map(work, range(4), timeout=DEADLINE))
 
 
-def test_versions_and_backends_are_known_without_importing_a_framework() -> None:
+def test_backends_are_known_without_importing_a_framework() -> None:
     script = """
 import sys
 from smartsim.adapters.ml.onnx_runtime import OnnxRuntime
@@ -218,26 +218,22 @@ from smartsim.adapters.ml.tflite_runtime import TfliteRuntime
 from smartsim.adapters.ml.torch_runtime import TorchRuntime
 from smartsim.adapters.ml.torch_scripts import TorchScriptRuntime
 for kind in (TorchRuntime, TorchScriptRuntime, OnnxRuntime, TensorFlowRuntime, TfliteRuntime):
-    runtime = kind()
-    print(runtime.backend, runtime.version())
+    print(kind().backend)
 assert not {"torch", "tensorflow", "onnxruntime", "ai_edge_litert"} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.stderr == ""
-    said = [line.split() for line in done.stdout.splitlines()]
-    assert [backend for backend, _ in said] == ["TORCH", "TORCH", "ONNX", "TF", "TFLITE"]
-    assert all(version[0].isdigit() for _, version in said)
+    assert done.stdout.split() == ["TORCH", "TORCH", "ONNX", "TF", "TFLITE"]
 
 
 @pytest.mark.parametrize(
     ("name", "extra"), [("TORCH", "torch"), ("ONNX", "onnx"), ("TF", "tensorflow"), ("TFLITE", "tflite")]
 )
-def test_a_framework_that_is_not_installed_has_no_version(
+def test_a_framework_that_is_not_installed_is_told_with_what_to_do(
     name: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = FRAMEWORKS[name].affine("float32")
     monkeypatch.setattr(framework, "find_spec", lambda _module: None)
     runtime = FRAMEWORKS[name].runtime()
-    assert runtime.version() is None
     with pytest.raises(ModelRuntimeError, match=rf"^ERR .*pip install 'smartsim-next\[{extra}\]'"):
         runtime.load(model, "CPU")

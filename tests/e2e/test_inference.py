@@ -6,9 +6,12 @@ import io
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +107,11 @@ def the_worker(database: Orchestrator) -> psutil.Process:
     return worker
 
 
+def workers(client: redis.Redis) -> str:
+    """Return what the database says of the workers and supervisors that are connected."""
+    return str(client.info("ai_workers"))
+
+
 def test_a_model_runs_as_soon_as_the_database_is_there(client: redis.Redis) -> None:
     store(client, "m", blob(Linear()))
     assert np.array_equal(run(client, "m"), 2 * X + 1)
@@ -186,6 +194,54 @@ def test_workers_that_do_not_start_are_an_error_that_says_why(
             with pytest.raises(redis.ResponseError, match=r"workers for CPU do not start: .*this numpy is broken.*log"):
                 client.execute_command("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", blob(Linear()))
         assert client.set("data", "are there")
+
+
+def test_workers_that_cannot_even_be_started_are_tried_again(database: Orchestrator, client: redis.Redis) -> None:
+    store(client, "m", blob(Linear()))
+    worker = the_worker(database)
+    directory = Path(database.path)
+    elsewhere = directory.rename(directory.with_name("elsewhere"))
+    worker.kill()
+    with pytest.raises(redis.ResponseError, match=r"workers for CPU do not start: .*No such file or directory: .*log"):
+        run(client, "m")
+    elsewhere.rename(directory)
+    until(lambda: processes(database, "smartsim.app.worker"), "there is no worker again")
+    until(lambda: "unavailable" not in workers(client), "it is not available again")
+    assert np.array_equal(run(client, "m"), 2 * X + 1)
+
+
+def test_a_worker_in_a_model_that_never_ends_ends_with_the_server(database: Orchestrator, client: redis.Redis) -> None:
+    worker = the_worker(database)
+    (supervisor,) = processes(database, "smartsim.app.shard")
+    supervisor.kill()  # it would kill the worker
+    until(lambda: not processes(database, "smartsim.app.shard"), "it lives on")
+    worker.kill()
+    secret = Path(database.path, "orchestrator_0_worker_password")
+    command = [sys.executable, "-m", "smartsim.app.worker", database.get_address()[0], "--password-file", str(secret)]
+    process = subprocess.Popen([*command, "--threads", "2"], stderr=subprocess.PIPE)  # no child of the database's step
+    with process, ThreadPoolExecutor(1) as threads:
+        try:
+            until(lambda: "CPU" in workers(client), "it does not connect")
+            store(client, "endless", blob(Endless()))
+            server = int(client.info("server")["process_id"])
+            answer = threads.submit(run, client, "endless")
+            until(lambda: "running" in workers(client), "it does not run")
+            os.kill(server, signal.SIGKILL)
+            assert isinstance(answer.exception(DEADLINE), redis.ConnectionError)
+            assert process.wait(DEADLINE) == 0
+        finally:
+            process.kill()
+
+
+def test_the_memory_of_a_job_is_given_back(database: Orchestrator, client: redis.Redis) -> None:
+    store(client, "m", blob(Linear()))
+    run(client, "m")
+    worker = the_worker(database)
+    before = worker.memory_info().rss
+    size = 256 << 20
+    assert client.execute_command("AI.TENSORSET", "large", "FLOAT", size // 4) == b"OK"
+    assert client.execute_command("AI.MODELEXECUTE", "m", "INPUTS", 1, "large", "OUTPUTS", 1, "larger") == b"OK"
+    until(lambda: worker.memory_info().rss < before + size // 2, "the worker keeps it")
 
 
 def test_options_reach_the_workers_and_passwords_do_not_show(exp: Experiment) -> None:

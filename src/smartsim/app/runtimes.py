@@ -52,14 +52,18 @@ def installed_versions(paths: Sequence[str] = ()) -> dict[str, str]:
 
 
 def model_runtimes(parallelism: Parallelism) -> dict[str, ModelRuntime]:
-    """Return what runs models, by backend; frameworks are imported when they load something."""
+    """Return what runs the models of a worker, by backend; frameworks are imported when they load something."""
     from smartsim.adapters.ml.onnx_runtime import OnnxRuntime
     from smartsim.adapters.ml.tensorflow_runtime import TensorFlowRuntime
     from smartsim.adapters.ml.tflite_runtime import TfliteRuntime
     from smartsim.adapters.ml.torch_runtime import TorchRuntime
 
-    kinds = (TorchRuntime, OnnxRuntime, TensorFlowRuntime, TfliteRuntime)
-    runtimes: list[ModelRuntime] = [kind(parallelism) for kind in kinds]
+    runtimes: list[ModelRuntime] = [
+        TorchRuntime(parallelism),
+        OnnxRuntime(parallelism, _log),
+        TensorFlowRuntime(parallelism),
+        TfliteRuntime(parallelism),
+    ]
     return {runtime.backend: runtime for runtime in runtimes}
 
 
@@ -68,3 +72,7 @@ def script_runtime(parallelism: Parallelism) -> ScriptRuntime:
     from smartsim.adapters.ml.torch_scripts import TorchScriptRuntime
 
     return TorchScriptRuntime(parallelism)
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the standard error of a worker is its log

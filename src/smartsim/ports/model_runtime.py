@@ -97,10 +97,6 @@ class ModelRuntime(Protocol):
         """What the database calls it: ``TORCH``, ``ONNX``, ``TF`` or ``TFLITE``."""
         ...
 
-    def version(self) -> str | None:
-        """Return the version of the installed framework, None when it is not installed. Does not import it."""
-        ...
-
     def load(self, model: ModelBlob, device: str) -> LoadedModel:
         """Make a model ready to run.
 
@@ -155,10 +151,6 @@ class ScriptRuntime(Protocol):
     @property
     def backend(self) -> str:
         """What the database calls it: ``TORCH``."""
-        ...
-
-    def version(self) -> str | None:
-        """Return the version of the installed framework, None when it is not installed. Does not import it."""
         ...
 
     def load(self, source: str, entry_points: Sequence[str], device: str) -> LoadedScript:

@@ -131,8 +131,12 @@ def test_a_client_that_lost_patience_finds_its_store_under_way(
 
 def test_a_client_that_lost_patience_finds_its_store_done(shared: Server, worker: ScriptedWorker, client: Peer) -> None:
     with Peer(shared.socket) as impatient:
+        number = str(impatient.id())
         impatient.send(*MODEL)
         check = worker.next()
+    deadline = time.monotonic() + DEADLINE
+    while f"id={number} " in client.ask("CLIENT", "LIST").decode():
+        assert time.monotonic() < deadline
     worker.fail(check, "ERR not sound")
     assert idle(worker, client)
     assert refused(client, *MODEL) == "not sound"

@@ -56,10 +56,6 @@ class AffineRuntime:
     def __init__(self, backend: str = "ONNX") -> None:
         self.backend = backend
 
-    def version(self) -> str | None:
-        """Return a version: it is always installed."""
-        return "1.0"
-
     def load(self, model: ModelBlob, device: str) -> Affine:
         """Read the JSON; see `ModelRuntime.load`."""
         if device != "CPU":

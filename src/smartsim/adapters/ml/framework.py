@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,23 +17,6 @@ if TYPE_CHECKING:
 
 DTYPES: Final = frozenset(map(np.dtype, WIRE_NAMES))
 """Those that tensors can have, STRING aside."""
-
-
-def installed_version(module: str, *distributions: str) -> str | None:
-    """Return the version of an installed framework, None when it is not installed. Does not import it.
-
-    Args:
-        module: what is imported.
-        distributions: the packages that bring it, any of them.
-    """
-    if find_spec(module) is None:
-        return None
-    for distribution in distributions:
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return "unknown"
 
 
 def require(module: str, extra: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from smartsim.adapters.ml.framework import check_dtypes, failure, gpu_index, imported_to_run, installed_version
+from smartsim.adapters.ml.framework import check_dtypes, failure, gpu_index, imported_to_run
 from smartsim.ports.model_runtime import WRONG_INPUTS, ModelBlob, ModelRuntimeError, Parallelism
 
 if TYPE_CHECKING:
@@ -25,16 +25,18 @@ class OnnxRuntime:
 
     Args:
         parallelism: the threads that each model may use.
+        log: takes a line per model that says by what it really runs.
     """
 
     backend = ONNX
 
-    def __init__(self, parallelism: Parallelism = Parallelism()) -> None:  # noqa: B008 - it is frozen
+    def __init__(
+        self,
+        parallelism: Parallelism = Parallelism(),  # noqa: B008 - it is frozen
+        log: Callable[[str], object] = lambda _line: None,
+    ) -> None:
         self._parallelism = parallelism
-
-    def version(self) -> str | None:
-        """Return the version of the installed onnxruntime, None when it is not installed."""
-        return installed_version("onnxruntime", "onnxruntime", "onnxruntime-gpu")
+        self._log = log
 
     def load(self, model: ModelBlob, device: str) -> OnnxModel:
         """Load a model; see `ModelRuntime.load`. All of it has to be in the blob: files beside it are not read."""
@@ -45,6 +47,9 @@ class OnnxRuntime:
         options.inter_op_num_threads = self._parallelism.inter_op
         # Weights may be said to lie in files, relative to here: a model must not read what is none of its business.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        # Threads that wait for the next run in a loop would keep cores from the simulation.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         gpu = gpu_index(device)
         providers = [_CPU] if gpu is None else [(_CUDA, {"device_id": gpu}), _CPU]
         if gpu is not None and _CUDA not in ort.get_available_providers():
@@ -56,6 +61,7 @@ class OnnxRuntime:
         loaded = OnnxModel(session)
         if gpu is not None and loaded.provider != _CUDA:
             raise ModelRuntimeError(f"ERR {device} requested but onnxruntime would run the model by {loaded.provider}")
+        self._log(f"An ONNX model for {device} runs by {loaded.provider}")
         return loaded
 
 

@@ -7,20 +7,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from smartsim.adapters.ml.framework import check_dtypes, failure, gpu_index, imported_to_run, installed_version
+from smartsim.adapters.ml.framework import check_dtypes, failure, gpu_index, imported_to_run
+from smartsim.adapters.ml.tensorflow_operations import check_operations
 from smartsim.ports.model_runtime import WRONG_INPUTS, ModelBlob, ModelRuntimeError, Parallelism
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 TF: Final = "TF"
-_DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tf-nightly")
 _CALLING_THREAD: Final = -1
-
-
-def tensorflow_version() -> str | None:
-    """Return the version of the installed TensorFlow, None when it is not installed."""
-    return installed_version("tensorflow", *_DISTRIBUTIONS)
 
 
 class TensorFlowRuntime:
@@ -38,10 +33,6 @@ class TensorFlowRuntime:
     def __init__(self, parallelism: Parallelism = Parallelism()) -> None:  # noqa: B008 - it is frozen
         self._parallelism = parallelism
 
-    def version(self) -> str | None:
-        """Return the version of the installed TensorFlow, None when it is not installed."""
-        return tensorflow_version()
-
     def load(self, model: ModelBlob, device: str) -> TensorFlowModel:
         """Load a graph; see `ModelRuntime.load`. Names of nodes may end with ``:<output>``."""
         tf = imported_to_run("tensorflow", "tensorflow")
@@ -52,6 +43,7 @@ class TensorFlowRuntime:
         graph = tf.Graph()
         try:
             definition.ParseFromString(model.blob)
+            check_operations(definition)
             with graph.as_default(), tf.device("/CPU:0" if gpu is None else f"/GPU:{gpu}"):
                 tf.graph_util.import_graph_def(definition, name="")
             inputs = [_tensor_name(graph, "INPUTS", name) for name in model.inputs]

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from smartsim.adapters.ml.framework import imported
+from smartsim.adapters.ml.tensorflow_operations import check_operations
 from smartsim.adapters.ml.tensorflow_runtime import TF
 from smartsim.adapters.ml.tflite_runtime import TFLITE, TfliteRuntime
 from smartsim.ports.model_runtime import ModelBlob
@@ -35,6 +36,7 @@ class TensorFlowSerializer:
         definition = _in_order(
             frozen.graph.as_graph_def(), [tensor.op.name for tensor in (*frozen.inputs, *frozen.outputs)]
         )
+        check_operations(definition)
         return SerializedModel(
             definition.SerializeToString(deterministic=True),
             TF,

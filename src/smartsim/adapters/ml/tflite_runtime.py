@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from smartsim.adapters.ml.framework import check_dtypes, failure, imported_to_run, installed_version
+from smartsim.adapters.ml.framework import check_dtypes, failure, imported_to_run
 from smartsim.ports.model_runtime import WRONG_INPUTS, ModelBlob, ModelRuntimeError, Parallelism
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ class TfliteRuntime:
 
     def __init__(self, parallelism: Parallelism = Parallelism()) -> None:  # noqa: B008 - it is frozen
         self._parallelism = parallelism
-
-    def version(self) -> str | None:
-        """Return the version of the installed LiteRT, None when it is not installed."""
-        return installed_version("ai_edge_litert", "ai-edge-litert")
 
     def load(self, model: ModelBlob, device: str) -> TfliteModel:
         """Load a model; see `ModelRuntime.load`."""

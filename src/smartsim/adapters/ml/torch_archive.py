@@ -80,8 +80,8 @@ def _classes(pickled: bytes) -> list[tuple[str, str]]:
     """Return modules and names of those classes whose code is in the archive that a pickle names."""
     found = []
     for operation, argument, _ in pickletools.genops(pickled):
-        if operation.name == "GLOBAL" and str(argument).startswith(_CLASS):
+        if operation.name == "GLOBAL":
             module, _, name = str(argument).rpartition(" ")
-            if not f"{module}.".startswith(_CLASS_OF_TORCH):
+            if f"{module}.".startswith(_CLASS) and not f"{module}.".startswith(_CLASS_OF_TORCH):
                 found.append((module, name))
     return found

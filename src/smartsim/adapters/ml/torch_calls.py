@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Lock
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from smartsim.adapters.ml.framework import DTYPES, check_dtypes, gpu_index, imported_to_run, installed_version
+from smartsim.adapters.ml.framework import DTYPES, check_dtypes, gpu_index, imported_to_run
 from smartsim.ports.model_runtime import ModelRuntimeError, Parallelism
 
 if TYPE_CHECKING:
@@ -21,11 +21,6 @@ _DTYPES = DTYPES - {np.dtype("uint16")}
 _TENSOR = ("Tensor", "Optional[Tensor]")
 _DIFFERENTIATING = {"aten::grad", "aten::backward"}
 _SETTING_THREADS: Final = Lock()
-
-
-def torch_version() -> str | None:
-    """Return the version of the installed torch, None when it is not installed."""
-    return installed_version("torch", "torch")
 
 
 def imported_torch(parallelism: Parallelism) -> Any:
@@ -39,7 +34,7 @@ def imported_torch(parallelism: Parallelism) -> Any:
     return torch
 
 
-def mode_of(torch: Any, operations: Set[str]) -> Callable[[], AbstractContextManager[Any]]:
+def mode_of(torch: Any, operations: frozenset[str]) -> Callable[[], AbstractContextManager[Any]]:
     """Return the mode in which a program runs: with gradients only if it asks for some, as of an energy for forces.
 
     Args:

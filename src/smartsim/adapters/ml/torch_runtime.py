@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.ml.framework import failure
@@ -16,7 +16,6 @@ from smartsim.adapters.ml.torch_calls import (
     to_arrays,
     to_tensors,
     torch_device,
-    torch_version,
 )
 from smartsim.ports.model_runtime import WRONG_INPUTS, ModelBlob, ModelRuntimeError, Parallelism
 
@@ -35,10 +34,6 @@ class TorchRuntime:
 
     def __init__(self, parallelism: Parallelism = Parallelism()) -> None:  # noqa: B008 - it is frozen
         self._parallelism = parallelism
-
-    def version(self) -> str | None:
-        """Return the version of the installed torch, None when it is not installed."""
-        return torch_version()
 
     def load(self, model: ModelBlob, device: str) -> TorchModel:
         """Load a module, for evaluation; see `ModelRuntime.load`."""
@@ -61,7 +56,7 @@ class TorchModel:
         device: as torch calls it.
     """
 
-    def __init__(self, torch: Any, module: Any, operations: Set[str], device: str) -> None:
+    def __init__(self, torch: Any, module: Any, operations: frozenset[str], device: str) -> None:
         schema = module.forward.schema
         self._torch = torch
         self._device = device

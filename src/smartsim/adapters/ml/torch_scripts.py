@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.ml.framework import failure
@@ -18,7 +18,6 @@ from smartsim.adapters.ml.torch_calls import (
     to_arrays,
     to_tensors,
     torch_device,
-    torch_version,
 )
 from smartsim.adapters.ml.torch_operations import checked_operations
 from smartsim.ports.model_runtime import ModelRuntimeError, Parallelism
@@ -44,16 +43,11 @@ class TorchScriptRuntime:
     def __init__(self, parallelism: Parallelism = Parallelism()) -> None:  # noqa: B008 - it is frozen
         self._parallelism = parallelism
 
-    def version(self) -> str | None:
-        """Return the version of the installed torch, None when it is not installed."""
-        return torch_version()
-
     def load(self, source: str, entry_points: Sequence[str], device: str) -> TorchScript:
         """Compile a script; see `ScriptRuntime.load`. Of Python it knows `torch`, `math` and the exceptions."""
         torch = imported_torch(self._parallelism)
         place = torch_device(torch, device)
         unit = torch.jit.CompilationUnit()
-        _check_text("the script", source)
         try:
             unit.define(f"{source}\n", {"torch": torch, "math": math, **_EXCEPTIONS}.get)
             functions = {function.name: function for function in unit.get_functions()}
@@ -81,8 +75,8 @@ class TorchScript:
         self,
         torch: Any,
         functions: dict[str, Any],
-        entry_points: Set[str],
-        operations: Set[str],
+        entry_points: frozenset[str],
+        operations: frozenset[str],
         device: str,
     ) -> None:
         self._torch = torch
@@ -128,20 +122,6 @@ class TorchScript:
         if tensors is None:
             raise ModelRuntimeError(f"Function returned non-tensor values - {name}")
         raise ModelRuntimeError(f"Function returned unexpected number of outputs - {name}")
-
-
-def _check_text(what: str, *texts: str) -> None:
-    """Refuse bytes that are no text; they came here as surrogates, says PEP 383.
-
-    Raises:
-        ModelRuntimeError: the first such byte.
-    """
-    for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            byte = ord(text[error.start]) & 0xFF
-            raise ModelRuntimeError(f"ERR {what} is not UTF-8: byte 0x{byte:02x} after {text[: error.start]!r}") from error
 
 
 def _check_entry_point(name: str, function: Any) -> None:

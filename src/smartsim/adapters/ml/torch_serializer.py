@@ -14,6 +14,7 @@ from typing import Any
 
 from smartsim.adapters.ml.framework import imported
 from smartsim.adapters.ml.torch_calls import TORCH
+from smartsim.adapters.ml.torch_names import renamed
 from smartsim.adapters.ml.torch_runtime import TorchRuntime
 from smartsim.ports.model_runtime import ModelBlob, ModelRuntimeError
 from smartsim.ports.model_serializer import SerializedModel
@@ -79,15 +80,22 @@ class TorchSerializer:
 
 
 def _without_origin(archive: io.BytesIO) -> bytes:
-    """Return a TorchScript archive without what it says of the Python source that it was made from.
+    """Return a TorchScript archive without what it says of how it was made: the same model gives the same bytes.
 
-    That names files, and of a traced module the lines that called: it would make the bytes others every time.
+    That are the files of the Python source, for a traced module the lines that called, and the number of models that
+    the process had compiled before.
     """
+    with zipfile.ZipFile(archive) as old:
+        root = old.namelist()[0].partition("/")[0]
+        records = {
+            name.removeprefix(f"{root}/"): old.read(name)
+            for name in old.namelist()
+            if not name.endswith((".debug_pkl", "/.data/serialization_id"))
+        }
     stripped = io.BytesIO()
-    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(stripped, "w") as new:
-        for name in old.namelist():
-            if not name.endswith((".debug_pkl", "/.data/serialization_id")):
-                new.writestr(zipfile.ZipInfo(name), old.read(name))
+    with zipfile.ZipFile(stripped, "w") as new:
+        for name, content in renamed(records).items():
+            new.writestr(zipfile.ZipInfo(f"{root}/{name}"), content)
     return stripped.getvalue()
 
 

@@ -53,7 +53,7 @@ class RespWorkSource:
 
     def __init__(self, address: Address, user: str, password: str) -> None:
         self._connection = Connection(address, user, password)
-        self._asked = False  # for the next item; an answer asks for it as well
+        self._asked = False  # for the next item; that is sent together with an answer
 
     def fileno(self) -> int:
         """Return the descriptor of the connection."""
@@ -70,7 +70,9 @@ class RespWorkSource:
 
     def next(self) -> Item:
         """Wait until there is something to do."""
-        if not self._asked:
+        if self._asked:
+            self._connection.read_ok()  # to the answer
+        else:
             self._connection.send(_NEXT)
         self._asked = False
         return self._receive()
@@ -114,7 +116,7 @@ class RespWorkSource:
         self._answer(encode("AI._WORKER", "FAIL", str(job), text))
 
     def _answer(self, *pieces: Buffer) -> None:
-        self._connection.send(*pieces)
+        self._connection.send(*pieces, _NEXT)
         self._asked = True
 
     def _receive(self) -> Item:
@@ -124,7 +126,8 @@ class RespWorkSource:
             try:
                 return self._item(words, elements)
             except _UnreadableTensorError:
-                self._connection.send(encode("AI._WORKER", "FAIL", _text(words[1]), _STRINGS))
+                self._connection.send(encode("AI._WORKER", "FAIL", _text(words[1]), _STRINGS), _NEXT)
+                self._connection.read_ok()
             except (ValueError, IndexError, KeyError) as error:
                 raise WorkSourceLostError(f"The shard gives {b' '.join(words)[:60]!r} to do: {error!r}") from error
 

@@ -138,12 +138,11 @@ static struct batch *take_batch(struct worker *worker) {
     return batch;
 }
 
-static int fail_all(Context *ctx, struct worker *worker, const char *error) {
+static void fail_all(Context *ctx, struct worker *worker, const char *error) {
     queue_fail(ctx, take_batch(worker), error);
-    return MODULE_OK;
 }
 
-static int done(Context *ctx, struct worker *worker, struct answer *answer) {
+static void done(Context *ctx, struct worker *worker, struct answer *answer) {
     const long long run_time = take_number(answer, 0, LLONG_MAX);
     if (worker->batch->first->kind != REQUEST_RUN) answer->error = "the job is no run";
     struct tensor **outputs = take_outputs(answer, worker->batch);
@@ -164,7 +163,6 @@ static int done(Context *ctx, struct worker *worker, struct answer *answer) {
         if (outputs[i] != NULL) tensor_release(outputs[i]);
     }
     server.Free(outputs);
-    return worker_next(ctx, worker);
 }
 
 /* Take `n name...`; the names stay the command's. */
@@ -177,7 +175,7 @@ static struct strings take_names(struct answer *answer) {
     return names;
 }
 
-static int checked(Context *ctx, struct worker *worker, struct answer *answer) {
+static void checked(Context *ctx, struct worker *worker, struct answer *answer) {
     const long long run_time = take_number(answer, 0, LLONG_MAX);
     const struct strings inputs = take_names(answer);
     const struct strings outputs = take_names(answer);
@@ -190,35 +188,33 @@ static int checked(Context *ctx, struct worker *worker, struct answer *answer) {
         queue_finish(ctx, batch, batch->first, &(struct outcome){.inputs_found = &inputs, .outputs_found = &outputs});
         queue_end(batch, run_time);
     }
-    return worker_next(ctx, worker);
 }
 
-static int failed(Context *ctx, struct worker *worker, struct answer *answer) {
+static void failed(Context *ctx, struct worker *worker, struct answer *answer) {
+    size_t len = 0;
     const String *word = take_word(answer);
-    if (word == NULL || answer->next != answer->count) return server.ReplyWithError(ctx, "ERR FAIL takes a job and a text");
-    size_t len;
-    const char *text = server.StringPtrLen(word, &len);
-    fail_all(ctx, worker, error_line(text, len));
-    return worker_next(ctx, worker);
+    const char *text = word == NULL ? "" : server.StringPtrLen(word, &len);
+    if (answer->error == NULL && answer->next != answer->count) answer->error = "there are words too many";
+    fail_all(ctx, worker, answer->error == NULL ? error_line(text, len) : error_format("ERR %s", answer->error));
 }
 
-/* DONE, CHECKED and FAIL name the job that they answer. */
+/* DONE, CHECKED and FAIL name the job that they answer. They do not wait for the next: a command that waits keeps its words, and
+ * those of DONE may be large. */
 static int answer_job(Context *ctx, struct worker *worker, String **argv, int argc) {
     struct answer answer = {argv, argc, 2, NULL};
     const long long job = take_number(&answer, 0, LLONG_MAX);
     if (answer.error != NULL || worker->batch == NULL || (unsigned long long)job != worker->batch->job) {
         return server.ReplyWithError(ctx, "ERR this connection has no such job");
     }
-    int result;
     if (WORD_IS(argv[1], "DONE")) {
-        result = done(ctx, worker, &answer);
+        done(ctx, worker, &answer);
     } else if (WORD_IS(argv[1], "CHECKED")) {
-        result = checked(ctx, worker, &answer);
+        checked(ctx, worker, &answer);
     } else {
-        result = failed(ctx, worker, &answer);
+        failed(ctx, worker, &answer);
     }
     worker_dispatch(ctx); /* what had to wait for this job, for a process of its own, may go to another connection */
-    return result;
+    return server.ReplyWithSimpleString(ctx, "OK");
 }
 
 /* --- The command --- */
