@@ -51,10 +51,10 @@ def fit_acceleration() -> torch.nn.Module:
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
         error = torch.nn.functional.mse_loss(network(angles), accelerations)
-        error.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
+        error.backward()
         return error
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call] # nor this
+    optimizer.step(loss)
     return network
 
 
