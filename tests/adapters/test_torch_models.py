@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import os
 import pickle
-import subprocess
-import sys
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from types import SimpleNamespace
@@ -136,119 +131,6 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
     assert not (tmp_path / "trap").exists()
 
 
-class Reader(torch.nn.Module):  # type: ignore[misc,unused-ignore]  # see above
-    """Reads a file, in a method that nothing calls."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-    @torch.jit.export
-    def read(self) -> torch.Tensor:
-        return torch.from_file("secret", shared=False, size=8)
-
-
-class Writer(torch.nn.Module):  # type: ignore[misc,unused-ignore]  # see above
-    """Writes a file when it is loaded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = torch.ones(3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.scale
-
-    @torch.jit.export
-    def __getstate__(self) -> tuple[torch.Tensor, bool]:
-        return self.scale, self.training
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[torch.Tensor, bool]) -> None:
-        self.scale = state[0]
-        self.training = state[1]
-        torch.save(state[0], "stolen")
-
-
-def saved(module: Any) -> bytes:
-    file = io.BytesIO()
-    torch.jit.save(torch.jit.script(module), file)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("module", "named"),
-    [
-        (Reader(), "Reader.read calls aten::from_file, which reads and writes files"),
-        (Writer(), "Writer.__setstate__ calls aten::save, which writes files"),
-    ],
-)
-def test_a_model_may_only_compute(module: Any, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    within = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Sequential(module))
-    for model in (module, within):
-        with pytest.raises(ModelRuntimeError, match=f"^ERR the TORCH backend cannot load .* the function .*{named}"):
-            TorchRuntime().load(ModelBlob(saved(model)), "CPU")
-        with pytest.raises(ValueError, match=named):
-            TorchSerializer().serialize(model)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_code_that_runs_at_loading_is_checked_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Top(Writer):
-        """One whose name has no module."""
-
-    Top.__module__ = "__main__"
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelRuntimeError, match="the function __torch__.Top.__setstate__ calls aten::save"):
-        TorchRuntime().load(ModelBlob(saved(Top())), "CPU")
-    assert list(tmp_path.iterdir()) == []
-
-
-def with_record(blob: bytes, name: str, content: bytes) -> bytes:
-    """An archive in which one record is another."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(blob)) as old, zipfile.ZipFile(file, "w") as new:
-        root = old.namelist()[0].partition("/")[0]
-        for each in old.namelist():
-            if each != f"{root}/{name}":
-                new.writestr(each, old.read(each))
-        new.writestr(f"{root}/{name}", content)
-    return file.getvalue()
-
-
-def test_code_that_runs_at_loading_is_not_hidden_in_constants_or_old_archives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    blob = saved(Writer())
-    for name, content, text in (
-        ("constants.pkl", b"\x80\x02(c__torch__\nWriter\nt.", "may not be objects"),
-        ("model.json", b"{}", "before 1.4"),
-    ):
-        with pytest.raises(ModelRuntimeError, match=f"^ERR the TORCH backend cannot load .*{text}"):
-            TorchRuntime().load(ModelBlob(with_record(blob, name, content)), "CPU")
-    assert list(tmp_path.iterdir()) == []
-
-
-class Kept(torch.nn.Module):  # type: ignore[misc,unused-ignore]  # see above
-    """Restores itself, as quantised layers do, without doing harm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = torch.full((3,), 5.0)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.scale
-
-    @torch.jit.export
-    def __getstate__(self) -> tuple[torch.Tensor, bool]:
-        return self.scale, self.training
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[torch.Tensor, bool]) -> None:
-        self.scale = state[0]
-        self.training = state[1]
-
-
 class Potential(torch.nn.Module):  # type: ignore[misc,unused-ignore]  # see above
     """An energy in, the force out."""
 
@@ -313,74 +195,6 @@ def test_a_module_that_cannot_be_compiled_can_be_traced() -> None:
 def test_compiled_modules_are_taken_as_they_are() -> None:
     scripted = torch.jit.script(Scaled())
     assert TorchSerializer().serialize(scripted).inputs == ("x",)
-
-
-class Layers(torch.nn.Module):  # type: ignore[misc,unused-ignore]  # see above
-    """Several classes of one name: each length makes a sequence of its own."""
-
-    def __init__(self, last: Any) -> None:
-        super().__init__()
-        self.blocks = torch.nn.ModuleList(
-            [torch.nn.Sequential(torch.nn.Linear(3, 3), *[torch.nn.ReLU()] * i) for i in range(3)]
-        )
-        self.last = last
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for block in self.blocks:
-            x = block(doubled(x))
-        y: torch.Tensor = self.last(x)
-        return y
-
-
-def doubled(x: torch.Tensor) -> torch.Tensor:
-    return x * 2
-
-
-def layers(last: Any) -> Any:
-    torch.manual_seed(1)
-    return Layers(last)
-
-
-def bytes_of(names: str) -> dict[str, str]:
-    """The hashes of models' bytes, made in this order."""
-    models = {
-        "a": layers(torch.nn.Tanh()),
-        "b": layers(torch.nn.Sequential(torch.nn.LayerNorm(3), torch.nn.Conv1d(1, 1, 1))),
-        "c": torch.nn.Sequential(layers(torch.nn.Sequential()), torch.nn.Sequential(torch.nn.ReLU())),
-    }
-    for parameter in models["b"].last[1].parameters():
-        torch.nn.init.ones_(parameter)
-    return {name: sha256(TorchSerializer().serialize(models[name]).blob).hexdigest() for name in names}
-
-
-def test_bytes_do_not_depend_on_what_was_serialized_before() -> None:
-    expected = bytes_of("abc")
-    assert expected == bytes_of("cba") == bytes_of("bca")
-    for seed, order in (("1", "cab"), ("2", "acb")):
-        script = f"from {__name__} import bytes_of; print(bytes_of({order!r}))"
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-            env=os.environ
-            | {
-                "PYTHONHASHSEED": seed,
-                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[__name__.count(".")]), *sys.path]),
-            },
-        )
-        assert ast.literal_eval(done.stdout) == expected
-
-
-@pytest.mark.parametrize("model", [layers(torch.nn.Tanh()), layers(Kept()), Kept(), Scaled()])
-def test_what_is_serialized_is_what_torch_saves(model: Any) -> None:
-    x = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
-    for _ in range(2):
-        (y,) = load(model).run([x.copy()])
-        assert y.tolist() == model.eval()(torch.from_numpy(x)).tolist()
-        script = torch.jit.load(io.BytesIO(TorchSerializer().serialize(model).blob))
-        assert list(script.state_dict()) == list(torch.jit.script(model).state_dict())
 
 
 def plain(a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - as users write them

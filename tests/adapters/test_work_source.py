@@ -57,6 +57,16 @@ def test_inputs_around_the_size_of_the_buffer_arrive_whole(size: int, piece: int
         assert np.array_equal(item.inputs[0], data)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int8", "bool"])
+def test_large_inputs_lie_where_frameworks_need_not_copy_them(dtype: str) -> None:
+    data = np.ones((3, 33_333), dtype)
+    found, _ = received([Run(job, 2, "TF", (3,), 1, (data,)) for job in range(3)])
+    for item in found:
+        assert isinstance(item, Run)
+        assert item.inputs[0].ctypes.data % 64 == 0
+        assert np.array_equal(item.inputs[0], data)
+
+
 def test_tensors_of_strings_are_refused_and_the_next_item_is_served() -> None:
     strings = resp(["RUN 5 1 TORCH 1 2 1 2", "STRING 2", b"a\0b\0", "FLOAT 1", b"\0\0\0\0"])
     found, shard = received([strings, Run(6, 1, "TORCH", (1,), 1, (np.zeros(1),))])

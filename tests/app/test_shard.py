@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from smartsim.app import supervisor
 from smartsim.app.runtimes import installed_versions
 from smartsim.app.shard import make_private_directory
 
@@ -106,6 +107,39 @@ def test_a_signal_to_the_group_at_the_start_leaves_nothing_behind(
     )
     assert (done.returncode, done.stderr) == (-number, "")
     assert not list(temporary.iterdir())
+
+
+def _run_worker(directory: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> tuple[bool, str]:
+    """Have a worker run that is a script of the shell, with a log of an earlier one."""
+    script = directory / "worker"
+    script.write_text(f"#!/bin/sh\n{does}\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    (directory / "s_worker_CPU.log").write_text("words of an earlier one\n")
+    settings = supervisor.ShardSettings("s", str(directory), "worker", str(directory / "password"), None, 1, 0, 0)
+    with (directory / "socket").open("wb") as socket:
+        return supervisor._Keeper(settings, "CPU", socket.fileno(), "", {})._run_worker()
+
+
+@pytest.mark.parametrize(
+    ("does", "end"),
+    [
+        ("exit 3", "ended with exit code 3"),
+        ("echo no framework; echo; exit 1", "ended with exit code 1: no framework"),
+        ("kill -9 $$", "ended by SIGKILL"),
+        ("kill -40 $$", "ended by signal 40"),
+    ],
+)
+def test_a_worker_that_does_not_start_is_told_with_its_own_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, end: str
+) -> None:
+    assert _run_worker(tmp_path, monkeypatch, does) == (False, end)
+
+
+def test_a_worker_that_never_connects_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "_LONGEST_START", 1.0)
+    started, end = _run_worker(tmp_path, monkeypatch, f"echo looking around; exec sleep {DEADLINE}")
+    assert (started, end) == (False, "did not connect within 1 s: looking around")
 
 
 def test_frameworks_are_found_by_what_is_installed(tmp_path: Path) -> None:

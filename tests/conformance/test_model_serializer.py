@@ -1,4 +1,4 @@
-"""What every model serializer does: the fake, and those of all frameworks."""
+"""What every model serializer does: the fake, and those of the frameworks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from smartsim.adapters.ml.affine import Affine, AffineRuntime, AffineSerializer
 from smartsim.adapters.ml.onnx_runtime import OnnxRuntime
 from smartsim.adapters.ml.onnx_serializer import OnnxSerializer
 from smartsim.adapters.ml.tensorflow_runtime import TensorFlowRuntime
-from smartsim.adapters.ml.tensorflow_serializer import TensorFlowSerializer, TfliteSerializer
-from smartsim.adapters.ml.tflite_runtime import TfliteRuntime
+from smartsim.adapters.ml.tensorflow_serializer import TensorFlowSerializer
 from smartsim.adapters.ml.torch_runtime import TorchRuntime
 from smartsim.adapters.ml.torch_serializer import TorchSerializer
 from smartsim.ports.model_runtime import ModelBlob, ModelRuntime
@@ -58,7 +57,6 @@ KINDS = {
     "TORCH": Kind(TorchSerializer, TorchRuntime, torch_model, "torch"),
     "ONNX": Kind(OnnxSerializer, OnnxRuntime, lambda: ml_models.affine("ONNX").blob, "onnx"),
     "TF": Kind(TensorFlowSerializer, TensorFlowRuntime, keras_model, "tensorflow"),
-    "TFLITE": Kind(TfliteSerializer, TfliteRuntime, keras_model, "tensorflow"),
 }
 
 
@@ -89,7 +87,7 @@ def test_what_is_no_model_is_refused(kind: Kind, thing: Any) -> None:
         kind.serializer().serialize(thing)
 
 
-@pytest.mark.parametrize("name", ["TORCH", "ONNX", "TF", "TFLITE"])
+@pytest.mark.parametrize("name", ["TORCH", "ONNX", "TF"])
 def test_a_framework_that_is_not_installed_is_named_with_its_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = KINDS[name].model()
     monkeypatch.setattr(framework, "find_spec", lambda _module: None)

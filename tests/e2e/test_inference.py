@@ -221,7 +221,7 @@ def test_a_worker_in_a_model_that_never_ends_ends_with_the_server(database: Orch
     process = subprocess.Popen([*command, "--threads", "2"], stderr=subprocess.PIPE)  # no child of the database's step
     with process, ThreadPoolExecutor(1) as threads:
         try:
-            until(lambda: "CPU" in workers(client), "it does not connect")
+            until(lambda: str(process.pid) in workers(client), "it does not connect")
             store(client, "endless", blob(Endless()))
             server = int(client.info("server")["process_id"])
             answer = threads.submit(run, client, "endless")

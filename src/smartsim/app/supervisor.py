@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _CONNECT_INTERVAL: Final = 0.002  # seconds between two attempts to reach a server that is starting
 _FIRST_PAUSE: Final = 0.1  # seconds before the second restart in a row; the first comes at once: requests wait
 _LONGEST_PAUSE: Final = 5.0  # seconds
+_LONGEST_START: Final = 60.0  # seconds until a worker must have connected
 _LONG_LIFE: Final = 1.0  # seconds after which a worker that ends is no reason to be careful
 _FAILED_STARTS: Final = 5  # in a row; then clients are told
 _NOT_YET: Final = ("LOADING", "ERR max number of clients")  # a shard that refuses so may not do so soon
@@ -169,6 +170,7 @@ class _Keeper:
         self._password = password
         self._versions = versions
         self._log = os.path.join(settings.directory, f"{settings.name}_worker_{device.replace(':', '')}.log")
+        self._log_begin = 0  # of what the present worker writes
         self._unavailable = ""  # why the worker does not start
         self._lock = threading.Lock()  # for what follows
         self._supervision: RespSupervision | None = None
@@ -249,14 +251,13 @@ class _Keeper:
             began = time.monotonic()
             try:
                 started, end = self._run_worker()
-                reason = "" if started else self._last_words()
             except OSError as error:
-                started, end, reason = False, f"did not start ({error})", str(error)
+                started, end = False, f"cannot be started: {error}"
             if self._stopped.is_set():
                 return
             failed_starts = 0 if started else failed_starts + 1
             if failed_starts >= _FAILED_STARTS:
-                self._unavailable = f"{reason} (see {self._log})"
+                self._unavailable = f"the last one {end} (see {self._log})"
                 self._announce_again()
             short_lives = 0 if time.monotonic() - began > _LONG_LIFE else short_lives + 1
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (short_lives - 2)) if short_lives > 1 else 0.0
@@ -272,7 +273,7 @@ class _Keeper:
         """Start a process, and wait for its end.
 
         Returns:
-            Whether it came as far as to work for the shard, and how it ended.
+            Whether it came as far as to work for the shard, and how it ended; if it did not, with its last words.
 
         Raises:
             OSError: it cannot be started.
@@ -283,12 +284,18 @@ class _Keeper:
                 process = self._start_worker(told)
             finally:
                 os.close(told)
-            started = bool(pipe.read(1))
+            readable, _, _ = select.select([pipe], [], [], _LONGEST_START)
+            started = bool(readable and pipe.read(1))
+            if not readable:
+                process.kill()
         if started and self._unavailable:
             self._unavailable = ""
             self._announce_again()
         code = process.wait()
-        return started, f"ended with exit code {code}" if code >= 0 else f"ended by {_signal_name(-code)}"
+        end = f"ended with exit code {code}" if code >= 0 else f"ended by {_signal_name(-code)}"
+        if not readable:
+            end = f"did not connect within {_LONGEST_START:g} s"
+        return started, end if started else end + self._last_words()
 
     def _start_worker(self, told: int) -> subprocess.Popen[bytes]:
         """Start a process that writes a byte into a pipe once it works for the shard."""
@@ -300,6 +307,7 @@ class _Keeper:
         command += ["--threads", str(settings.threads)]
         command += ["--intra-op", str(settings.intra_op), "--inter-op", str(settings.inter_op)]
         with self._lock, open(self._log, "ab") as log:
+            self._log_begin = log.tell()
             if self._stopped.is_set():
                 raise InterruptedError("no worker is to be started any more")
             self._process = subprocess.Popen(
@@ -313,10 +321,11 @@ class _Keeper:
             return self._process
 
     def _last_words(self) -> str:
+        """Return the last line that the worker wrote, behind a colon; nothing if it wrote nothing."""
         with open(self._log, "rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
+            log.seek(max(self._log_begin, log.seek(0, os.SEEK_END) - _LOG_TAIL))
             lines = log.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "they do not say why")
+        return next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
 
 
 def _signal_name(number: int) -> str:

@@ -112,10 +112,10 @@ def _told(parse: Callable[[str], _T]) -> Callable[[str], _T]:
 
 
 def _parse_address(text: str) -> Address:
-    addresses = parse_addresses(text)
-    if len(addresses) > 1:
-        raise ValueError(f"{text!r} are {len(addresses)} addresses: a worker works for one shard")
-    return addresses[0]
+    address, *others = parse_addresses(text)
+    if others:
+        raise ValueError(f"{text!r} are several addresses: a worker works for one shard")
+    return address
 
 
 def _parse_number(least: int, text: str) -> int:

@@ -1,4 +1,4 @@
-"""Models of TensorFlow and Keras as frozen graphs, and as TFLite models."""
+"""Models of TensorFlow and Keras as frozen graphs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 from smartsim.adapters.ml.framework import imported
 from smartsim.adapters.ml.tensorflow_operations import check_operations
 from smartsim.adapters.ml.tensorflow_runtime import TF
-from smartsim.adapters.ml.tflite_runtime import TFLITE, TfliteRuntime
-from smartsim.ports.model_runtime import ModelBlob
 from smartsim.ports.model_serializer import SerializedModel
 
 _SIGNATURE = "serving_default"
@@ -43,26 +41,6 @@ class TensorFlowSerializer:
             tuple(_node(tensor) for tensor in frozen.inputs),
             tuple(_node(tensor) for tensor in frozen.outputs),
         )
-
-
-class TfliteSerializer:
-    """Converts models of TensorFlow and Keras to TFLite."""
-
-    backend = TFLITE
-
-    def serialize(self, model: Any) -> SerializedModel:
-        """Return a model as the database takes it; see `ModelSerializer.serialize`.
-
-        Args:
-            model: as for `TensorFlowSerializer`.
-        """
-        tf = imported("tensorflow", "tensorflow")
-        imported("ai_edge_litert", "tflite")
-        function, _owner = _concrete_function(tf, model)
-        # With the owner as a second argument, as TensorFlow advises, inputs and outputs come out in another order.
-        blob = bytes(tf.lite.TFLiteConverter.from_concrete_functions([function]).convert())
-        loaded = TfliteRuntime().load(ModelBlob(blob), "CPU")
-        return SerializedModel(blob, TFLITE, loaded.input_names, loaded.output_names)
 
 
 def _concrete_function(tf: Any, model: Any) -> tuple[Any, Any]:
