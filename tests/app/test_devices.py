@@ -50,6 +50,6 @@ def test_a_worker_sees_its_device_alone() -> None:
     assert worker_environment("GPU:1", {})["CUDA_VISIBLE_DEVICES"] == "1"
 
 
-def test_the_frameworks_of_a_worker_are_good_neighbours_unless_told_otherwise() -> None:
+def test_a_worker_has_what_suits_its_frameworks_unless_told_otherwise() -> None:
     assert worker_environment("CPU", {})["OMP_WAIT_POLICY"] == "PASSIVE"
     assert worker_environment("CPU", {"OMP_WAIT_POLICY": "ACTIVE"})["OMP_WAIT_POLICY"] == "ACTIVE"
