@@ -214,11 +214,6 @@ int fake_InfoAddFieldCString(InfoReply *info, const char *field, const char *val
     return MODULE_OK;
 }
 
-int fake_InfoAddFieldString(InfoReply *info, const char *field, String *value) {
-    CHECK(strlen(value->data) == value->len);
-    return fake_InfoAddFieldCString(info, field, value->data);
-}
-
 int fake_InfoAddFieldLongLong(InfoReply *info, const char *field, long long value) {
     (void)value;
     return fake_InfoAddFieldCString(info, field, "");

@@ -64,7 +64,7 @@ static void reply_program(Context *ctx, String *name, const struct program *prog
         {"calls", statistics->calls},
         {"errors", statistics->errors},
         {"waiting", queue_waiting(program)},
-        {"running", queue_running(program)},
+        {"running", worker_running(program)},
         {"queue_time", statistics->queue_time},
         {"run_time", statistics->run_time},
         {"batches", statistics->batches},
@@ -250,7 +250,7 @@ static void add_program(InfoReply *info, const struct program *program) {
     server.InfoAddFieldCString(info, "backend", backend_names[program->backend]);
     add_escaped(info, "device", program->device_name);
     server.InfoAddFieldULongLong(info, "waiting", queue_waiting(program));
-    server.InfoAddFieldULongLong(info, "running", queue_running(program));
+    server.InfoAddFieldULongLong(info, "running", worker_running(program));
     server.InfoAddFieldULongLong(info, "calls", statistics->calls);
     server.InfoAddFieldULongLong(info, "errors", statistics->errors);
     server.InfoAddFieldULongLong(info, "queue_time", statistics->queue_time);

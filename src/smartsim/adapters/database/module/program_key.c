@@ -122,14 +122,7 @@ static void rewrite_aof(Stream *aof, String *key, void *value) {
     strings_free(&arguments);
 }
 
-/* --- COPY, MEMORY USAGE, DEBUG DIGEST, freeing --- */
-
-static void *copy(String *from, String *to, const void *value) {
-    (void)from, (void)to;
-    struct program *program = (struct program *)(uintptr_t)value;
-    program_hold(program);
-    return program;
-}
+/* --- MEMORY USAGE, DEBUG DIGEST, freeing --- */
 
 static size_t memory_usage(const void *value) {
     return program_bytes(value);
@@ -161,15 +154,6 @@ static void digest(Digest *md, void *value) {
     server.DigestEndSequence(md);
 }
 
-static void release(void *value) {
-    program_release(value);
-}
-
-static size_t free_effort(String *key, const void *value) {
-    (void)key, (void)value;
-    return 1;
-}
-
 /* --- The types --- */
 
 static DataType *create_type(Context *ctx, const char *name, void *(*load)(Stream *, int)) {
@@ -180,9 +164,9 @@ static DataType *create_type(Context *ctx, const char *name, void *(*load)(Strea
         .aof_rewrite = rewrite_aof,
         .mem_usage = memory_usage,
         .digest = digest,
-        .free = release,
-        .free_effort = free_effort,
-        .copy = copy,
+        .free = shared_free,
+        .free_effort = shared_free_effort,
+        .copy = shared_copy,
     };
     return server.CreateDataType(ctx, name, ENCODING_VERSION, &methods); /* copies the table */
 }

@@ -139,7 +139,6 @@ typedef struct DataTypeMethods {
     F(int, InfoAddSection, (InfoReply *, const char *name)) \
     F(int, InfoBeginDictField, (InfoReply *, const char *name)) \
     F(int, InfoEndDictField, (InfoReply *)) \
-    F(int, InfoAddFieldString, (InfoReply *, const char *field, String *)) \
     F(int, InfoAddFieldCString, (InfoReply *, const char *field, const char *)) \
     F(int, InfoAddFieldLongLong, (InfoReply *, const char *field, long long)) \
     F(int, InfoAddFieldULongLong, (InfoReply *, const char *field, unsigned long long)) \

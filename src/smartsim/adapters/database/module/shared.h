@@ -33,4 +33,10 @@ void shared_hold(struct shared *value);
 /* Give up one ownership, on any thread; the last one frees the value. */
 void shared_release(struct shared *value);
 
+/* For the table of a native key type whose values are shared: COPY adds an owner, and to free takes the same few steps whatever
+ * the size. */
+void *shared_copy(String *from, String *to, const void *value);
+void shared_free(void *value);
+size_t shared_free_effort(String *key, const void *value);
+
 #endif

@@ -69,14 +69,7 @@ static void rewrite_aof(Stream *aof, String *key, void *value) {
     server.Free(arguments);
 }
 
-/* --- COPY, MEMORY USAGE, DEBUG DIGEST --- */
-
-static void *copy(String *from, String *to, const void *value) {
-    (void)from, (void)to;
-    struct tensor *tensor = (struct tensor *)(uintptr_t)value; /* never changed but for the count */
-    tensor_hold(tensor);
-    return tensor;
-}
+/* --- MEMORY USAGE, DEBUG DIGEST --- */
 
 static size_t memory_usage(const void *value) {
     const struct tensor *tensor = value;
@@ -93,18 +86,6 @@ static void digest(Digest *md, void *value) {
     server.DigestEndSequence(md);
 }
 
-/* --- Freeing --- */
-
-static void release(void *value) {
-    tensor_release(value);
-}
-
-/* Two frees, whatever the size. */
-static size_t free_effort(String *key, const void *value) {
-    (void)key, (void)value;
-    return 1;
-}
-
 /* --- The type --- */
 
 bool tensor_key_register(Context *ctx) {
@@ -115,9 +96,9 @@ bool tensor_key_register(Context *ctx) {
         .aof_rewrite = rewrite_aof,
         .mem_usage = memory_usage,
         .digest = digest,
-        .free = release,
-        .free_effort = free_effort,
-        .copy = copy,
+        .free = shared_free,
+        .free_effort = shared_free_effort,
+        .copy = shared_copy,
     };
     tensor_type = server.CreateDataType(ctx, "AI_TENSOR", ENCODING_VERSION, &methods);
     return tensor_type != NULL;

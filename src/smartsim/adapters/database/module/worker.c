@@ -101,7 +101,7 @@ bool worker_process_busy(const struct worker *worker, bool *suspects) {
     return busy;
 }
 
-size_t queue_running(const struct program *program) {
+size_t worker_running(const struct program *program) {
     size_t running = 0;
     for (const struct worker *worker = workers; worker != NULL; worker = worker->next) {
         if (worker->batch != NULL && worker->batch->program == program) running += worker->batch->len;

@@ -48,7 +48,7 @@ bool worker_serves(const struct worker *worker, const struct program *program);
 const char *worker_missing(const struct program *program);
 
 /* How many requests of a program are being run. */
-size_t queue_running(const struct program *program);
+size_t worker_running(const struct program *program);
 
 /* Whether another connection of the same process has a batch; `suspects` is whether one of its requests has seen a worker die. */
 bool worker_process_busy(const struct worker *worker, bool *suspects);
