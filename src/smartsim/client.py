@@ -1,7 +1,7 @@
 """The client for applications: `Client`, its options, its log lines and its exceptions."""
 
-from smartsim.app.client import Client
-from smartsim.app.client_logging import (
+from smartsim.app.client.client import Client
+from smartsim.app.client.logging import (
     LLDebug,
     LLDeveloper,
     LLInfo,
@@ -13,7 +13,7 @@ from smartsim.app.client_logging import (
     log_error,
     log_warning,
 )
-from smartsim.app.config_options import ConfigOptions
+from smartsim.app.client.config_options import ConfigOptions
 from smartsim.domain.client_errors import (
     RedisBadAllocError,
     RedisConnectionError,

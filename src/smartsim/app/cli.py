@@ -108,7 +108,7 @@ def validate(
 def _exchange_a_tensor(directory: str, port: int) -> None:
     import numpy as np
 
-    from smartsim.app.client import Client
+    from smartsim.app.client.client import Client
 
     with Experiment("validate", directory) as experiment:
         database = experiment.create_database(port=port)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import smartsim.app.client
+import smartsim.app.client.client
 from servers import Server, free_port, running_server, scripted_server
 from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
 from smartsim.client import Client, ConfigOptions, RedisConnectionError, RedisDatabaseError, RedisRuntimeError
@@ -246,7 +246,7 @@ class VirtualTime:
 def poll(time: VirtualTime, frequency: int, tries: int) -> bool:
     store = InMemoryTensorStore()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smartsim.app.client, "time", time)
+        patch.setattr(smartsim.app.client.client, "time", time)
         patch.setattr(store, "exists", time.exists)
         return Client(store=store).poll_key("k", frequency, tries)
 

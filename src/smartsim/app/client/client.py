@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smartsim.adapters.tensors.resp import RespTensorStore
-from smartsim.app.client_address import address_form, describe, find_address, options_form
-from smartsim.app.client_logging import SRObject
-from smartsim.app.config_options import ConfigOptions
+from smartsim.app.client.config_options import ConfigOptions
+from smartsim.app.client.connecting import address_form, describe, find_address, options_form
+from smartsim.app.client.logging import SRObject
 from smartsim.domain.client_config import read_client_config
 from smartsim.domain.client_errors import RedisReplyError, RedisRuntimeError, check_type
 from smartsim.domain.keys import Prefixes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from smartsim.app.config_options import ConfigOptions
+from smartsim.app.client.config_options import ConfigOptions
 from smartsim.domain.addresses import Address, parse_addresses
 from smartsim.domain.client_config import ClientConfig, variable_name
 from smartsim.domain.client_errors import RedisConnectionError, check_type
