@@ -1,9 +1,22 @@
 """`smartsim.client` under the name that application scripts import."""
 
-from smartredis import client, configoptions, error, logcontext, logger, srobject  # noqa: F401 - reached as attributes
+from smartredis import (  # noqa: F401 - reached as attributes
+    client,
+    configoptions,
+    dataset,
+    dataset_utils,
+    error,
+    logcontext,
+    logger,
+    smartredisPy,
+    srobject,
+    util,
+)
 from smartsim.client import (
     Client,
     ConfigOptions,
+    Dataset,
+    DatasetConverter,
     LLDebug,
     LLDeveloper,
     LLInfo,
@@ -18,6 +31,8 @@ from smartsim.client import (
 __all__ = [
     "Client",
     "ConfigOptions",
+    "Dataset",
+    "DatasetConverter",
     "LLDebug",
     "LLDeveloper",
     "LLInfo",

@@ -31,12 +31,13 @@ from smartsim.domain.steps import Step
 
 if TYPE_CHECKING:
     from smartsim.adapters.ml.affine import AffineRuntime, AffineSerializer
-    from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
+    from smartsim.adapters.tensors.in_memory import AsyncInMemoryTensorStore, InMemoryTensorStore
     from smartsim.adapters.work.in_memory import InMemoryWorkSource
 
 __all__ = [
     "AffineRuntime",
     "AffineSerializer",
+    "AsyncInMemoryTensorStore",
     "InMemoryDatabaseServer",
     "InMemoryEventLog",
     "InMemoryFileSystem",
@@ -82,6 +83,7 @@ def fake_adapters(
 _LATE = {
     "AffineRuntime": "smartsim.adapters.ml.affine",
     "AffineSerializer": "smartsim.adapters.ml.affine",
+    "AsyncInMemoryTensorStore": "smartsim.adapters.tensors.in_memory",
     "InMemoryTensorStore": "smartsim.adapters.tensors.in_memory",
     "InMemoryWorkSource": "smartsim.adapters.work.in_memory",
 }

@@ -116,7 +116,8 @@ int fake_ReplyWithNull(Context *ctx) { return replied(ctx, 0); }
 int fake_ReplyWithArray(Context *ctx, long len) { return replied(ctx, len); }
 
 int fake_ReplyWithLongLong(Context *ctx, long long number) {
-    (void)number;
+    char *reply = ctx->client->reply;
+    if (*reply == '\0') snprintf(reply, sizeof ctx->client->reply, "%lld", number);
     return replied(ctx, 0);
 }
 
@@ -165,28 +166,51 @@ static void find_keys(Context *ctx) {
     ctx->asking_keys = false;
 }
 
-static enum fake_result run(struct client *client, String **argv, int argc) {
-    const struct command *command = find_command(argv[0]);
-    if (command == NULL || (is_write(command) && fake_is_read_only(client))) return FAKE_FAILED;
-    bool *is_key = calloc((size_t)argc, sizeof *is_key);
-    Context ctx = {.client = client, .command = command, .argc = argc, .argv = argv, .is_key = is_key};
+/* In a cluster. */
+static bool is_elsewhere(const struct client *client, const String *key) {
+    if (!(client->flags & CONTEXT_CLUSTER)) return false;
+    return key->data[0] == 'z' || (key->data[0] == 'o' && client->flags & FAKE_MOVED);
+}
+
+static bool has_keys_elsewhere(const Context *ctx) {
+    for (int i = 1; i < ctx->argc; i++) {
+        if (ctx->is_key[i] && is_elsewhere(ctx->client, ctx->argv[i])) return true;
+    }
+    return false;
+}
+
+static enum fake_result run(Context *ctx) {
+    struct client *client = ctx->client;
+    const struct command *command = ctx->command;
     const int db = client->db;
-    find_keys(&ctx);
-    if (strstr(command->flags, "may-replicate") != NULL) ctx.is_key = NULL; /* workers write for others */
-    ctx.expected = 1;
+    find_keys(ctx);
+    if (has_keys_elsewhere(ctx)) return FAKE_FAILED;
+    if (strstr(command->flags, "may-replicate") != NULL) ctx->is_key = NULL; /* workers write for others */
+    ctx->expected = 1;
     client->reply[0] = '\0';
     client->last = command;
-    CHECK(command->run(&ctx, argv, argc) == MODULE_OK);
-    CHECK(ctx.expected == (ctx.blocking ? 1 : 0));
-    fake_end_call(&ctx, db);
-    free(is_key);
-    if (ctx.blocking) return FAKE_BLOCKED;
-    return ctx.failed ? FAKE_FAILED : FAKE_REPLIED;
+    CHECK(command->run(ctx, ctx->argv, ctx->argc) == MODULE_OK);
+    CHECK(ctx->expected == (ctx->blocking ? 1 : 0));
+    fake_end_call(ctx, db);
+    if (ctx->blocking) return FAKE_BLOCKED;
+    return ctx->failed ? FAKE_FAILED : FAKE_REPLIED;
+}
+
+enum fake_result fake_run_as(struct client *client, String **argv, int argc) {
+    const struct command *command = find_command(argv[0]);
+    if (command == NULL || (is_write(command) && fake_is_read_only(client))) return FAKE_FAILED;
+    bool *marks = calloc(2 * (size_t)argc, sizeof *marks);
+    const bool looks_itself = strcmp(command->name, "AI._DAGLOCAL") == 0;
+    Context ctx = {.client = client, .command = command, .argc = argc, .argv = argv, .is_key = marks};
+    if (looks_itself) ctx.is_served = marks + argc;
+    const enum fake_result result = run(&ctx);
+    free(marks);
+    return result;
 }
 
 enum fake_result fake_run_on(enum fake_keyspace keyspace, int with_flags, const struct fake_command *command) {
     struct client client = {.id = ++last_client, .keyspace = keyspace, .db = command->db, .flags = with_flags};
-    const enum fake_result result = run(&client, command->argv, command->argc);
+    const enum fake_result result = fake_run_as(&client, command->argv, command->argc);
     CHECK(result != FAKE_BLOCKED);
     return result;
 }
@@ -213,7 +237,7 @@ enum fake_result fake_run(int number, String **argv, int argc) {
     CHECK(client->blocked == NULL);
     client->flags = flags;
     enum fake_result result = FAKE_FAILED;
-    if (argc > 0) result = fake_run_own(client, argv, argc) ? FAKE_REPLIED : run(client, argv, argc);
+    if (argc > 0) result = fake_run_own(client, argv, argc) ? FAKE_REPLIED : fake_run_as(client, argv, argc);
     client->flags = fake_server_flags();
     if (result == FAKE_BLOCKED) {
         client->argv = argv;
@@ -221,26 +245,48 @@ enum fake_result fake_run(int number, String **argv, int argc) {
     } else {
         fake_free_strings(argv, argc);
     }
+    fake_serve_ready();
     return result;
 }
 
-int fake_server_flags(void) { return flags & (CONTEXT_REPLICA | CONTEXT_LOADING); }
+int fake_server_flags(void) { return flags & (CONTEXT_REPLICA | CONTEXT_LOADING | CONTEXT_CLUSTER | FAKE_MOVED); }
 
 void fake_set_flags(int new_flags) {
     flags = new_flags;
     for (size_t i = 0; i < FAKE_CLIENTS; i++) fake_clients[i].flags = fake_server_flags();
 }
 
-/* --- What the module asks the server: CLIENT LIST ID n --- */
+/* --- What the module asks the server: CLIENT LIST ID n, EXISTS key --- */
 
 struct CallReply {
     char text[128];
 };
 
+static void mark(const Context *ctx, bool *marks, const String *key) {
+    bool known = false;
+    for (int i = 1; i < ctx->argc; i++) {
+        if (!fake_same_text(ctx->argv[i], key)) continue;
+        known = marks[i] = true;
+    }
+    CHECK(known);
+}
+
+static CallReply *call_exists(const Context *ctx, const String *key) {
+    if (ctx->is_served != NULL) mark(ctx, ctx->is_served, key);
+    return is_elsewhere(ctx->client, key) ? NULL : fake_Calloc(1, sizeof(struct CallReply));
+}
+
 CallReply *fake_Call(Context *ctx, const char *command, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    CHECK(!ctx->asking_keys && strcmp(command, "CLIENT") == 0 && strcmp(format, "ccl") == 0);
+    CHECK(!ctx->asking_keys);
+    if (strcmp(command, "EXISTS") == 0) {
+        CHECK(strcmp(format, "s") == 0);
+        const String *key = va_arg(arguments, String *);
+        va_end(arguments);
+        return call_exists(ctx, key);
+    }
+    CHECK(strcmp(command, "CLIENT") == 0 && strcmp(format, "ccl") == 0);
     CHECK(strcmp(va_arg(arguments, const char *), "LIST") == 0 && strcmp(va_arg(arguments, const char *), "ID") == 0);
     const unsigned long long id = (unsigned long long)va_arg(arguments, long long);
     va_end(arguments);
@@ -259,3 +305,33 @@ const char *fake_CallReplyStringPtr(CallReply *reply, size_t *len) {
 }
 
 void fake_FreeCallReply(CallReply *reply) { fake_Free(reply); }
+
+/* --- Access control lists: nobody may touch a key that begins with an `!` --- */
+
+struct User {
+    Context *ctx;
+};
+
+static Context *asking;
+
+String *fake_GetCurrentUserName(Context *ctx) {
+    CHECK(ctx->command != NULL);
+    asking = ctx;
+    return fake_string("guest", strlen("guest"));
+}
+
+User *fake_GetModuleUserFromUserName(String *name) {
+    User *user = fake_Alloc(sizeof *user);
+    CHECK(name->references > 0);
+    user->ctx = asking;
+    return user;
+}
+
+void fake_FreeModuleUser(User *user) { fake_Free(user); }
+
+int fake_ACLCheckKeyPermissions(User *user, String *key, int access) {
+    CHECK(access != 0 && (access & ~(ACL_ACCESS | ACL_UPDATE | ACL_INSERT)) == 0);
+    if (key->data[0] == '!') return MODULE_ERR;
+    mark(user->ctx, user->ctx->is_key, key);
+    return MODULE_OK;
+}

@@ -21,7 +21,7 @@ size_t fake_open_keys;
 
 /* --- Databases --- */
 
-static bool same_text(const String *one, const String *other) {
+bool fake_same_text(const String *one, const String *other) {
     return one->len == other->len && memcmp(one->data, other->data, one->len) == 0;
 }
 
@@ -29,7 +29,7 @@ struct fake_entry *fake_entries(enum fake_keyspace keyspace) { return keyspaces[
 
 struct fake_entry *fake_find(enum fake_keyspace keyspace, int db, const String *name) {
     struct fake_entry *entry = keyspaces[keyspace];
-    while (entry != NULL && !(entry->db == db && same_text(entry->name, name))) entry = entry->next;
+    while (entry != NULL && !(entry->db == db && fake_same_text(entry->name, name))) entry = entry->next;
     return entry;
 }
 
@@ -56,7 +56,8 @@ void fake_put(enum fake_keyspace keyspace, int db, String *name, const DataType 
     fake_delete(keyspace, db, name);
     struct fake_entry *entry = malloc(sizeof *entry);
     CHECK(entry != NULL);
-    *entry = (struct fake_entry){keyspaces[keyspace], db, fake_string(name->data, name->len), type, value, false};
+    *entry = (struct fake_entry){
+        keyspaces[keyspace], db, fake_string(name->data, name->len), type, FAKE_STRING, value, false};
     keyspaces[keyspace] = entry;
 }
 
@@ -95,29 +96,92 @@ static void copy_key(enum fake_keyspace keyspace, int db, String *from, String *
     fake_put(keyspace, db, to, entry->type, copy);
 }
 
+static void put_plain(enum fake_keyspace keyspace, int db, String *name, enum fake_kind kind, String *value) {
+    fake_put(keyspace, db, name, NULL, value);
+    fake_find(keyspace, db, name)->kind = kind;
+}
+
+/* Add a byte to a list, or take one away. */
+static void change_list(enum fake_keyspace keyspace, int db, String *name, bool add) {
+    const struct fake_entry *entry = fake_find(keyspace, db, name);
+    const String *list = entry == NULL ? NULL : entry->value;
+    if (entry == NULL ? !add : entry->type != NULL || entry->kind != FAKE_LIST) return;
+    const size_t len = (list == NULL ? 0 : list->len) + (add ? 1 : 0) - (add ? 0 : 1);
+    char *data = calloc(len + 1, 1);
+    if (len == 0) {
+        fake_delete(keyspace, db, name);
+    } else {
+        put_plain(keyspace, db, name, FAKE_LIST, fake_string(data, len));
+    }
+    free(data);
+}
+
+static void set_field(enum fake_keyspace keyspace, int db, String *name, const String *field) {
+    const struct fake_entry *entry = fake_find(keyspace, db, name);
+    if (entry != NULL && (entry->type != NULL || entry->kind != FAKE_HASH)) return;
+    put_plain(keyspace, db, name, FAKE_HASH, fake_string(field->data, field->len));
+}
+
+static void swap(enum fake_keyspace keyspace, int one, int other) {
+    for (struct fake_entry *entry = keyspaces[keyspace]; entry != NULL; entry = entry->next) {
+        if (entry->db == one || entry->db == other) entry->db = one + other - entry->db;
+    }
+}
+
+static bool read_db(const String *text, int *db) {
+    long long number;
+    if (fake_StringToLongLong(text, &number) != MODULE_OK || number < 0 || number >= DATABASES) return false;
+    *db = (int)number;
+    return true;
+}
+
+/* What is done with the databases themselves. */
+static bool run_on_databases(struct client *client, String **argv, int argc) {
+    const char *name = argv[0]->data;
+    int one, other;
+    if (strcasecmp(name, "SELECT") == 0 && argc == 2) {
+        if (read_db(argv[1], &one)) client->db = one;
+    } else if (strcasecmp(name, "FLUSHALL") == 0) {
+        flush_all(FAKE_PRIMARY);
+        flush_all(FAKE_REPLICA);
+        fake_signal_deleted();
+    } else if (strcasecmp(name, "SWAPDB") == 0 && argc == 3) {
+        if (!read_db(argv[1], &one) || !read_db(argv[2], &other) || one == other) return true;
+        swap(FAKE_PRIMARY, one, other);
+        swap(FAKE_REPLICA, one, other);
+        Context ctx = {.client = client};
+        const int db = client->db;
+        fake_listener(EVENT_SWAP_DB)(&ctx, (Event){EVENT_SWAP_DB, EVENT_VERSION}, 0, NULL);
+        fake_end_call(&ctx, db);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 bool fake_run_own(struct client *client, String **argv, int argc) {
+    enum { GENERIC = 1 << 2 };
     const char *name = argv[0]->data;
     const int db = client->db;
-    long long number;
-    if (strcasecmp(name, "SELECT") == 0 && argc == 2) {
-        if (fake_StringToLongLong(argv[1], &number) == MODULE_OK && number >= 0 && number < DATABASES) {
-            client->db = (int)number;
-        }
-        return true;
-    }
+    if (run_on_databases(client, argv, argc)) return true;
     for (enum fake_keyspace keyspace = FAKE_PRIMARY; keyspace <= FAKE_REPLICA; keyspace++) {
         if (strcasecmp(name, "DEL") == 0 && argc == 2) {
             fake_delete(keyspace, db, argv[1]);
         } else if (strcasecmp(name, "COPY") == 0 && argc == 3) {
             copy_key(keyspace, db, argv[1], argv[2]);
         } else if (strcasecmp(name, "SET") == 0 && argc == 3) {
-            fake_put(keyspace, db, argv[1], NULL, fake_string(argv[2]->data, argv[2]->len));
-        } else if (strcasecmp(name, "FLUSHALL") == 0) {
-            flush_all(keyspace);
+            put_plain(keyspace, db, argv[1], FAKE_STRING, fake_string(argv[2]->data, argv[2]->len));
+        } else if (strcasecmp(name, "RPUSH") == 0 && argc == 2) {
+            change_list(keyspace, db, argv[1], true);
+        } else if (strcasecmp(name, "LPOP") == 0 && argc == 2) {
+            change_list(keyspace, db, argv[1], false);
+        } else if (strcasecmp(name, "HSET") == 0 && argc == 3) {
+            set_field(keyspace, db, argv[1], argv[2]);
         } else {
             return false;
         }
     }
+    for (int i = 1; i < argc; i++) fake_notify(db, GENERIC, name, argv[i]); /* of some that have not changed, too */
     return true;
 }
 
@@ -128,7 +192,8 @@ static bool may_open(const Context *ctx, const String *name, int mode) {
     if (ctx->command != NULL && mode & KEY_WRITE && strstr(ctx->command->flags, "readonly") != NULL) return false;
     if (ctx->is_key == NULL) return true;
     for (int i = 1; i < ctx->argc; i++) {
-        if (ctx->is_key[i] && same_text(ctx->argv[i], name)) return true;
+        if (!ctx->is_key[i] || !fake_same_text(ctx->argv[i], name)) continue;
+        if (ctx->is_served == NULL || ctx->is_served[i] || !(ctx->client->flags & CONTEXT_CLUSTER)) return true;
     }
     return false;
 }
@@ -153,7 +218,25 @@ void fake_CloseKey(Key *key) {
 
 int fake_KeyType(Key *key) {
     if (key == NULL || key->entry == NULL) return KEY_TYPE_EMPTY;
-    return key->entry->type == NULL ? 1 : 6;
+    return key->entry->type == NULL ? (int)key->entry->kind : 6;
+}
+
+size_t fake_ValueLength(Key *key) {
+    CHECK(key->entry->type == NULL && key->entry->kind == FAKE_LIST);
+    const String *list = key->entry->value;
+    return list->len;
+}
+
+int fake_HashGet(Key *key, int flags, ...) {
+    va_list arguments;
+    CHECK(key->entry->type == NULL && key->entry->kind == FAKE_HASH && flags == HASH_EXISTS);
+    va_start(arguments, flags);
+    const String *field = va_arg(arguments, String *);
+    int *exists = va_arg(arguments, int *);
+    CHECK(va_arg(arguments, void *) == NULL);
+    va_end(arguments);
+    *exists = fake_same_text(key->entry->value, field);
+    return MODULE_OK;
 }
 
 DataType *fake_ModuleTypeGetType(Key *key) {
@@ -183,6 +266,7 @@ int fake_DeleteKey(Key *key) {
 
 int fake_NotifyKeyspaceEvent(Context *ctx, int kind, const char *event, String *key) {
     CHECK(ctx->client != NULL && kind == NOTIFY_MODULE && event != NULL && key->references > 0);
+    if (ctx->client->keyspace == FAKE_PRIMARY) fake_notify(ctx->client->db, kind, event, key);
     return MODULE_OK;
 }
 

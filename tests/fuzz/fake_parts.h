@@ -29,6 +29,20 @@ struct client {
     char reply[64]; /* the beginning of the last reply's first string */
 };
 
+/* A client that waits for the module. */
+struct Blocked {
+    Blocked *next; /* among those that were unblocked */
+    struct client *client; /* NULL once it went away or was told that it timed out */
+    CommandFunction reply, timed_out;
+    PrivateDataFunction free_data;
+    DisconnectFunction disconnected;
+    long long deadline; /* microseconds, 0 for none */
+    String *key;       /* that it waits for; NULL if it is for the module to unblock it */
+    bool even_deleted; /* it is served when the key has gone, too */
+    bool unblocked;
+    void *data;
+};
+
 /* One call of the module. */
 struct Context {
     int (*lookup)(const char *name, void *function);
@@ -37,6 +51,7 @@ struct Context {
     int argc;
     String **argv;
     bool *is_key;     /* which of the arguments are; NULL if all keys may be opened */
+    bool *is_served;  /* which of them the module has asked about; NULL if the server looks after its keys */
     long expected;    /* replies that are still to come */
     bool failed;      /* an error was among them */
     bool asking_keys; /* for the positions of keys */
@@ -89,12 +104,32 @@ int fake_server_flags(void);
 /* Whether it may not write, since this is a replica. */
 bool fake_is_read_only(const struct client *client);
 
+/* Run a command of a client of the module's. */
+enum fake_result fake_run_as(struct client *client, String **argv, int argc);
+
+/* Have a client that waits answered next. */
+void fake_unblock(Blocked *blocked);
+
+/* Tell the module that a key of the primary has changed. */
+void fake_notify(int db, int kind, const char *event, String *name);
+
+/* All keys have changed: the server sees to those who wait for one. */
+void fake_signal_deleted(void);
+
+/* Ask the module about those who wait for keys that were signalled: what the server does after each command. */
+void fake_serve_ready(void);
+
+/* Nobody waits for what is so already. */
+void fake_check_waits(void);
+
 void fake_tell_of_client(struct client *client, uint64_t change);
 
 /* How clients and beats are told to the module. */
 EventFunction fake_listener(uint64_t event);
 
-/* DEL, COPY, SET, SELECT and FLUSHALL. Returns false if it is none of them. */
+bool fake_same_text(const String *one, const String *other);
+
+/* DEL, COPY, SET, RPUSH, LPOP, HSET (a hash has one field), SELECT, SWAPDB and FLUSHALL. Returns false if it is none of them. */
 bool fake_run_own(struct client *client, String **argv, int argc);
 
 void fake_delete(enum fake_keyspace keyspace, int db, const String *name);

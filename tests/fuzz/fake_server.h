@@ -10,12 +10,17 @@
 
 enum fake_keyspace { FAKE_PRIMARY, FAKE_REPLICA, FAKE_REWRITTEN, FAKE_KEYSPACES };
 
-/* A key that holds something: a value of the module, or, without a type, a plain string. */
+/* Of a plain key: what the server's KeyType says. */
+enum fake_kind { FAKE_STRING = 1, FAKE_LIST = KEY_TYPE_LIST, FAKE_HASH = KEY_TYPE_HASH };
+
+/* A key that holds something: a value of the module, or, without a type, a plain value: a string, a list of bytes, the field of a
+ * hash. */
 struct fake_entry {
     struct fake_entry *next;
     int db;
     String *name;
     const DataType *type;
+    enum fake_kind kind; /* without a type */
     void *value;
     bool checked; /* for the fuzz target */
 };
@@ -39,6 +44,9 @@ enum fake_result { FAKE_FAILED, FAKE_REPLIED, FAKE_BLOCKED };
 
 enum { FAKE_CLIENTS = 8 };
 
+/* Beside the context flags: in a cluster, keys that begin with an `o` are those of another node, as are always those with a `z`. */
+enum { FAKE_MOVED = 1 << 30 };
+
 extern size_t fake_allocations; /* by the module that it has not freed, and strings */
 
 /* Load the module. */
@@ -53,6 +61,9 @@ void fake_free_strings(String **strings, int count);
 enum fake_result fake_run(int client, String **argv, int argc);
 bool fake_waits(int client);
 void fake_disconnect(int client);
+
+/* CLIENT UNBLOCK: it is as if its time were up. */
+void fake_give_up(int client);
 
 /* Run a command as the fuzz target itself, on some keyspace and with context flags; the strings stay the caller's. */
 enum fake_result fake_run_on(enum fake_keyspace keyspace, int flags, const struct fake_command *command);
@@ -70,6 +81,9 @@ void fake_settle(void);
 
 /* Let time pass: timers, clients that time out, and a beat at the end. */
 void fake_tick(long long ms);
+
+/* The server has loaded all its keys anew. */
+void fake_loaded(void);
 
 /* Ask for INFO. */
 void fake_info(void);

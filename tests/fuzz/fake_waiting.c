@@ -4,18 +4,6 @@
 #include "clock.h"
 #include "fake_parts.h"
 
-/* A client that waits for the module. */
-struct Blocked {
-    Blocked *next; /* among those that were unblocked */
-    struct client *client; /* NULL once it went away or was told that it timed out */
-    CommandFunction reply, timed_out;
-    PrivateDataFunction free_data;
-    DisconnectFunction disconnected;
-    long long deadline; /* microseconds, 0 for none */
-    bool unblocked;
-    void *data;
-};
-
 struct timer {
     struct timer *next;
     Timer id;
@@ -45,13 +33,33 @@ Blocked *fake_BlockClient(Context *ctx, CommandFunction reply, CommandFunction t
     return blocked;
 }
 
-int fake_UnblockClient(Blocked *blocked, void *data) {
+void fake_unblock(Blocked *blocked) {
     CHECK(!blocked->unblocked);
     blocked->unblocked = true;
-    blocked->data = data;
     Blocked **link = &unblocked;
     while (*link != NULL) link = &(*link)->next;
     *link = blocked;
+}
+
+/* Answer with one of the callbacks. */
+static void answer(struct client *client, CommandFunction function) {
+    Context ctx = {.client = client, .blocked = client->blocked, .expected = 1};
+    const int db = client->db;
+    client->reply[0] = '\0';
+    CHECK(function(&ctx, client->argv, client->argc) == MODULE_OK && ctx.expected == 0);
+    fake_end_call(&ctx, db);
+}
+
+/* One that waits for a key is told that it timed out. */
+int fake_UnblockClient(Blocked *blocked, void *data) {
+    if (blocked->key == NULL) {
+        blocked->data = data;
+    } else if (blocked->unblocked) {
+        return MODULE_OK;
+    } else {
+        answer(blocked->client, blocked->timed_out);
+    }
+    fake_unblock(blocked);
     return MODULE_OK;
 }
 
@@ -75,22 +83,14 @@ static void stop_waiting(struct client *client) {
     fake_free_strings(client->argv, client->argc);
 }
 
-/* Answer with one of the callbacks. */
-static void answer(struct client *client, CommandFunction function) {
-    Context ctx = {.client = client, .blocked = client->blocked, .expected = 1};
-    const int db = client->db;
-    client->reply[0] = '\0';
-    CHECK(function(&ctx, client->argv, client->argc) == MODULE_OK && ctx.expected == 0);
-    fake_end_call(&ctx, db);
-}
-
 void fake_settle(void) {
+    fake_serve_ready();
     while (unblocked != NULL) {
         Blocked *blocked = unblocked;
         struct client nobody = {.flags = fake_server_flags()};
         struct client *client = blocked->client;
         unblocked = blocked->next;
-        if (client != NULL) answer(client, blocked->reply);
+        if (client != NULL && blocked->key == NULL) answer(client, blocked->reply);
         if (blocked->data != NULL && blocked->free_data != NULL) {
             Context ctx = {.client = client == NULL ? &nobody : client, .blocked = blocked};
             const int db = ctx.client->db;
@@ -98,14 +98,22 @@ void fake_settle(void) {
             fake_end_call(&ctx, db);
         }
         if (client != NULL) stop_waiting(client);
+        if (blocked->key != NULL) fake_FreeString(NULL, blocked->key);
         free(blocked);
     }
+    fake_check_waits();
 }
 
 static void time_out(struct client *client) {
     answer(client, client->blocked->timed_out);
+    if (client->blocked->key != NULL) fake_unblock(client->blocked);
     CHECK(client->blocked->unblocked); /* else it stays for ever */
     stop_waiting(client);
+}
+
+void fake_give_up(int number) {
+    const Blocked *blocked = fake_clients[number].blocked;
+    if (blocked != NULL && !blocked->unblocked && blocked->timed_out != NULL) time_out(&fake_clients[number]);
 }
 
 void fake_disconnect(int number) {
@@ -119,6 +127,7 @@ void fake_disconnect(int number) {
             client->blocked->disconnected(&ctx, client->blocked);
             fake_end_call(&ctx, db);
         }
+        if (client->blocked->key != NULL && !client->blocked->unblocked) fake_unblock(client->blocked);
         CHECK(client->blocked->unblocked);
         stop_waiting(client);
     }
@@ -195,6 +204,13 @@ void fake_tick(long long ms) {
     struct client nobody = {.flags = fake_server_flags()};
     Context ctx = {.client = &nobody};
     fake_listener(EVENT_CRON_LOOP)(&ctx, (Event){EVENT_CRON_LOOP, EVENT_VERSION}, 0, NULL);
+    fake_end_call(&ctx, 0);
+}
+
+void fake_loaded(void) {
+    struct client nobody = {.flags = fake_server_flags()};
+    Context ctx = {.client = &nobody};
+    fake_listener(EVENT_LOADING)(&ctx, (Event){EVENT_LOADING, EVENT_VERSION}, LOADING_ENDED, NULL);
     fake_end_call(&ctx, 0);
 }
 

@@ -9,7 +9,11 @@
  *   @gone N     client N disconnects
  *   @later      what comes next happens before those are answered whom the module has unblocked
  *   @tick MS    time passes
- *   @flags WORD...  of what follows: MULTI, LUA, DENY (blocking), PRIMARY (it comes from there), REPLICA, LOADING
+ *   @unblock N  client N is told that its time is up
+ *   @loaded     all keys were loaded anew, as far as the module knows
+ *   @old        the server lacks what older ones lack, until the end of the input
+ *   @flags WORD...  of what follows: MULTI, LUA, DENY (blocking), PRIMARY (it comes from there), REPLICA, LOADING,
+ *               CLUSTER (in which keys that begin with a `z` are elsewhere), MOVED (those with an `o`, too)
  *   @info       INFO
  *
  * What the module accepts must survive saving, loading, rewriting and reading, and be the same on a replica. A command
@@ -150,7 +154,8 @@ static int flags_of(const char *text) {
         const char *name;
         int flag;
     } flags[] = {{"MULTI", CONTEXT_MULTI},           {"LUA", CONTEXT_LUA},         {"PRIMARY", CONTEXT_REPLICATED},
-                 {"REPLICA", CONTEXT_REPLICA}, {"LOADING", CONTEXT_LOADING}, {"DENY", CONTEXT_DENY_BLOCKING}};
+                 {"REPLICA", CONTEXT_REPLICA}, {"LOADING", CONTEXT_LOADING}, {"DENY", CONTEXT_DENY_BLOCKING},
+                 {"CLUSTER", CONTEXT_CLUSTER},         {"MOVED", FAKE_MOVED}};
     int all = 0;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         if (strstr(text, flags[i].name) != NULL) all |= flags[i].flag;
@@ -168,6 +173,15 @@ static void control(struct input *input, const char *line) {
     } else if (sscanf(line, "@tick %d", &number) == 1 && number >= 0) {
         fake_tick(number % LONGEST_TICK);
         settle(input);
+    } else if (sscanf(line, "@unblock %d", &number) == 1 && number >= 0) {
+        fake_give_up(number % FAKE_CLIENTS);
+        settle(input);
+    } else if (strcmp(line, "@loaded") == 0) {
+        fake_loaded();
+        settle(input);
+    } else if (strcmp(line, "@old") == 0) {
+        server.BlockClientOnKeysWithFlags = NULL;
+        server.ACLCheckKeyPermissions = NULL;
     } else if (strcmp(line, "@later") == 0) {
         input->later = true;
     } else if (strncmp(line, "@flags", 6) == 0) {
@@ -211,12 +225,14 @@ static void reset_settings(void) {
 }
 
 static size_t allocations; /* that belong to the module itself */
+static struct server functions;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc, (void)argv;
     fake_load_module();
     reset_settings();
     allocations = fake_allocations;
+    functions = server;
     return 0;
 }
 
@@ -230,6 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
         fake_info();
     }
     fake_end();
+    server = functions;
     reset_settings();
     CHECK(workers == NULL && programs == NULL && fake_allocations == allocations);
     return 0;

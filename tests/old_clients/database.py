@@ -7,7 +7,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 
 import redis
 
+from clusters import connect_node, join
 from module_server import MODULE
 from servers import Server, free_port, running_server
 from smartsim.domain.addresses import Address
 
 DEADLINE = 120.0  # for a worker to start: frameworks take their time
-SLOTS = 16384
 _PASSWORD = "not-for-sale"
 _WORKER = ("--user", "worker", "on", f">{_PASSWORD}", "~*", "&*", "+@all")
 
@@ -95,7 +94,7 @@ def running_cluster(directory: Path, shards: int) -> Iterator[Sequence[Database]
             path.mkdir()
             options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
             databases.append(stack.enter_context(running_database(path, *options)))
-        _join(databases)
+        join([connect_node(stack, database.server) for database in databases])
         yield databases
 
 
@@ -119,22 +118,3 @@ def _running_worker(address: Address, directory: Path) -> Iterator[None]:
     finally:
         process.kill()
         process.wait(DEADLINE)
-
-
-def _join(databases: Sequence[Database]) -> None:
-    bounds = [round(SLOTS * number / len(databases)) for number in range(len(databases) + 1)]
-    for database, first, end in zip(databases, bounds, bounds[1:], strict=False):
-        database.client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
-        for other in databases:
-            bus = other.client.config_get("cluster-port")["cluster-port"]
-            database.client.execute_command("CLUSTER MEET", other.server.tcp.host, other.server.tcp.port, bus)
-    deadline = time.monotonic() + DEADLINE
-    while not all(_complete(database, len(databases)) for database in databases):
-        assert time.monotonic() < deadline, "the cluster did not form"
-        time.sleep(0.05)  # it is the servers that find one another; nothing tells us when they have
-
-
-def _complete(database: Database, shards: int) -> bool:
-    info = database.client.execute_command("CLUSTER INFO")
-    text = info.decode() if isinstance(info, bytes) else "".join(f"{name}:{value}\n" for name, value in info.items())
-    return "cluster_state:ok" in text and f"cluster_known_nodes:{shards}" in text and f"cluster_size:{shards}" in text

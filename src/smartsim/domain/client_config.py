@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
@@ -51,13 +51,18 @@ class ClientConfig:
 
     Attributes:
         connecting: for the first connection.
-        commands: for a command whose connection fails, if it can be sent again without harm.
+        commands: for a command that did not reach the database, or was not carried out for the time being, or that
+            changes nothing.
         socket_timeout: the longest wait for a connection to go on, in seconds.
+        username: to log in with; the database's default user when None.
+        password: to log in with; none when None.
     """
 
     connecting: RetryPolicy
     commands: RetryPolicy
     socket_timeout: float
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 def variable_name(option: str, suffix: str) -> str:
@@ -85,12 +90,16 @@ def parse_integer(variable: str, text: str) -> int:
     return int(text)
 
 
-def read_client_config(option: Callable[[str], str | None], suffix: str = "") -> ClientConfig:
+def read_client_config(
+    option: Callable[[str], str | None], suffix: str = "", username: str | None = None, password: str | None = None
+) -> ClientConfig:
     """Return the configuration that some options ask for.
 
     Args:
         option: gives the text of an option, None when it is not set; an empty text counts as not set.
         suffix: the identifier of the database, for messages.
+        username: to log in with; the option `SR_DB_USERNAME` when None.
+        password: to log in with; the option `SR_DB_PASSWORD` when None.
 
     Raises:
         ValueError: when a number is not one, or not above zero.
@@ -107,4 +116,6 @@ def read_client_config(option: Callable[[str], str | None], suffix: str = "") ->
         connecting=RetryPolicy(number("SR_CONN_TIMEOUT"), number("SR_CONN_INTERVAL") / 1000),
         commands=RetryPolicy(number("SR_CMD_TIMEOUT"), number("SR_CMD_INTERVAL") / 1000),
         socket_timeout=number("SR_SOCKET_TIMEOUT") / 1000,
+        username=(option("SR_DB_USERNAME") or None) if username is None else username,
+        password=(option("SR_DB_PASSWORD") or None) if password is None else password,
     )

@@ -15,8 +15,13 @@ _ADVICE = (
     ("OOM", "the database has used up its memory: delete tensors, or give it more (its setting maxmemory)"),
     ("LOADING", "the database is reading its data from disk: try again when it has finished"),
     ("invalid bulk length", "the tensor is larger than the database takes (its setting proto-max-bulk-len): split it"),
-    ("MOVED", "the database is a cluster: this version of the client speaks to a standalone database"),
-    ("NOAUTH", "the database asks for a password, which this version of the client does not send"),
+    ("MOVED", "the database is a cluster: say so with Client(cluster=True) or SR_DB_TYPE=Clustered"),
+    ("cluster support disabled", "it is standalone: say so with Client(cluster=False) or SR_DB_TYPE=Standalone"),
+    ("CLUSTERDOWN", "shards of the cluster are missing: see CLUSTER INFO on any of its nodes"),
+    ("MASTERDOWN", "the shard is a copy, and what it copies does not answer: see that this runs, or end copying"),
+    ("READONLY", "the database is a copy of another: give the address of that one"),
+    ("NOAUTH", "the database asks for a password: give it to the client (password=...)"),
+    ("WRONGPASS", "the user name or the password is not right: check what the client is given"),
     ("NOPERM", "the database does not allow this command to applications"),
     ("unknown command", "the database was started without the tensor module"),
 )
@@ -46,13 +51,15 @@ class RedisReplyError(SmartSimError, RuntimeError):
         cause: what went wrong, and what to do.
         method: the call, for example ``Client.get_tensor``; the client fills it in.
         key: the key it was about; empty when it was about none.
+        reply: the error that the database answered, in its words; empty when it did not answer one.
     """
 
-    def __init__(self, cause: str, method: str = "", key: str = "") -> None:
-        super().__init__(cause, method, key)
+    def __init__(self, cause: str, method: str = "", key: str = "", reply: str = "") -> None:
+        super().__init__(cause, method, key, reply)
         self.cause = cause
         self.method = method
         self.key = key
+        self.reply = reply
 
     def __str__(self) -> str:
         return f"{self.method} execution failed\n{self.cause}" if self.method else self.cause
@@ -91,7 +98,7 @@ def refusal(reply: str, key: str) -> RedisRuntimeError:
     """
     advice = next((f"; {advice}" for text, advice in _ADVICE if text in reply), "")
     about = f" for the key {key!r}" if key else ""
-    return RedisRuntimeError(f"The database answered{about}: {reply}{advice}", key=key)
+    return RedisRuntimeError(f"The database answered{about}: {reply}{advice}", key=key, reply=reply)
 
 
 def check_type(value: object, name: str, expected: type) -> None:

@@ -6,13 +6,35 @@ import posixpath
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from smartsim.domain.addresses import Address
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
 from smartsim.domain.names import check_entity_name, shard_name
 from smartsim.domain.workers import WorkerOptions
 
 DEFAULT_PORT = 6379
+SLOTS = 16384
+"""Into how many hash slots a cluster parts its keys; the shards share them out."""
+
+_LAST_PORT = 65535  # RFC 793: a port has 16 bits
 _FAST_INTERFACES = ("hsn", "ipogif", "ib")
 _LOOPBACK = "lo"
+
+
+@dataclass(frozen=True)
+class ClusterPlace:
+    """The place of a server in a cluster.
+
+    Args:
+        bus_port: TCP port for the other servers of the cluster.
+        shard: counts the shards from 0; a replica has the number of the shard that it copies.
+        slots: the first and the last hash slot of the shard.
+        is_replica: whether it copies the shard, to take its place when it ends.
+    """
+
+    bus_port: int
+    shard: int
+    slots: tuple[int, int]
+    is_replica: bool
 
 
 @dataclass(frozen=True)
@@ -25,6 +47,7 @@ class ShardPlan:
         bind: IPv4 addresses that it listens on; clients are told the first.
         port: TCP port.
         workers: how the workers beside it run models.
+        place: in the cluster; None for a database of one shard.
     """
 
     name: str
@@ -32,6 +55,12 @@ class ShardPlan:
     bind: tuple[str, ...]
     port: int
     workers: WorkerOptions = field(default_factory=WorkerOptions)
+    place: ClusterPlace | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where clients find it."""
+        return Address.tcp(self.bind[0], self.port)
 
 
 def choose_interfaces(wanted: Sequence[str], available: Collection[str], *, local: bool) -> tuple[str, ...]:
@@ -66,10 +95,11 @@ class Database:
     Args:
         db_identifier: names the database among others of the experiment; clients see it as a suffix.
         path: directory of the database's files; absolute.
-        port: TCP port, 0 for one that is free when it starts.
+        port: TCP port of the first shard, those of the others follow; 0 for ports that are free when it starts.
         interface: one network interface or several, or "auto".
         db_nodes: number of shards.
         workers: how the workers beside each shard run models.
+        replicas: how many copies of each shard run beside it.
 
     Raises:
         SSUnsupportedError: for a number of shards that cannot be.
@@ -84,12 +114,14 @@ class Database:
         interface: str | Sequence[str],
         db_nodes: int,
         workers: WorkerOptions = WorkerOptions(),  # noqa: B008 - it is frozen
+        replicas: int = 0,
     ) -> None:
         self.name = check_entity_name(db_identifier)
         self.path = path
-        self.port = check_port(port)
         self.interfaces = check_interfaces(interface)
         self.db_nodes = check_db_nodes(db_nodes)
+        self.replicas = check_replicas(replicas, self.db_nodes)
+        self.port = check_port(port, self.num_servers)
         self.workers = workers
 
     @property
@@ -107,12 +139,23 @@ class Database:
         """The number of shards."""
         return self.db_nodes
 
-    def plan(self, addresses: Sequence[str], port: int) -> tuple[ShardPlan, ...]:
-        """Return the shards to start.
+    @property
+    def num_servers(self) -> int:
+        """The number of server processes: shards and their replicas."""
+        return self.db_nodes * (1 + self.replicas)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the keys are parted among several shards."""
+        return self.db_nodes > 1
+
+    def plan(self, addresses: Sequence[str], port: int, bus_port: int = 0) -> tuple[ShardPlan, ...]:
+        """Return the servers to start: the shards in their order, and then the replicas, a round of them at a time.
 
         Args:
             addresses: of the interfaces to listen on.
-            port: of the first shard.
+            port: of the first server; each of the others has the next one.
+            bus_port: of the first server for the others of a cluster; so the next for the others.
         """
         return tuple(
             ShardPlan(
@@ -121,24 +164,35 @@ class Database:
                 bind=tuple(addresses),
                 port=port + index,
                 workers=self.workers,
+                place=self._place(index, bus_port + index) if self.is_cluster else None,
             )
-            for index in range(self.db_nodes)
+            for index in range(self.num_servers)
         )
+
+    def _place(self, index: int, bus_port: int) -> ClusterPlace:
+        shard = index % self.db_nodes
+        first, end = (round(SLOTS * number / self.db_nodes) for number in (shard, shard + 1))
+        return ClusterPlace(bus_port, shard, (first, end - 1), is_replica=index >= self.db_nodes)
 
     def __repr__(self) -> str:
         return self.name
 
 
-def check_port(port: object) -> int:
-    """Return a TCP port, 0 included.
+def check_port(port: object, servers: int = 1) -> int:
+    """Return the TCP port of the first of some servers, whose ports follow each other; 0 for any ports.
 
     Raises:
-        TypeError, ValueError: it is none.
+        TypeError, ValueError: it is none, or the last port would be none.
     """
     if isinstance(port, bool) or not isinstance(port, int):
         raise TypeError(f"port must be an int, not {port!r}")
-    if not 0 <= port <= 65535:  # noqa: PLR2004 - RFC 793: a port has 16 bits
-        raise ValueError(f"port must be between 1 and 65535, or 0 for any free one, not {port}")
+    if not 0 <= port <= _LAST_PORT:
+        raise ValueError(f"port must be between 1 and {_LAST_PORT}, or 0 for any free one, not {port}")
+    if port + servers - 1 > _LAST_PORT:
+        raise ValueError(
+            f"port={port} leaves no ports for {servers} servers: the last may be {_LAST_PORT}, so begin with "
+            f"{_LAST_PORT - servers + 1} or less"
+        )
     return port
 
 
@@ -158,20 +212,31 @@ def check_db_nodes(db_nodes: object) -> int:
     """Return a number of shards.
 
     Raises:
-        TypeError, ValueError: it is no positive integer.
-        SSUnsupportedError: it is more than one.
+        TypeError, ValueError: it is no positive integer, or more than there are hash slots.
+        SSUnsupportedError: it is two.
     """
     if isinstance(db_nodes, bool) or not isinstance(db_nodes, int):
         raise TypeError(f"db_nodes must be an int, not {db_nodes!r}")
-    if db_nodes < 1:
-        raise ValueError(f"db_nodes must be at least 1, not {db_nodes}")
+    if not 1 <= db_nodes <= SLOTS:
+        raise ValueError(f"db_nodes must be between 1 and {SLOTS}, not {db_nodes}")
     if db_nodes == 2:  # noqa: PLR2004 - the one size that cannot be
         raise SSUnsupportedError(
             "Orchestrator does not support clusters of size 2: with two masters neither can tell whether it or the "
             "other was cut off. Use 1 shard, or 3 and more"
         )
-    if db_nodes > 1:
-        raise SSUnsupportedError(
-            f"db_nodes={db_nodes}: this version starts single-shard databases only; use db_nodes=1"
-        )
     return db_nodes
+
+
+def check_replicas(replicas: object, db_nodes: int) -> int:
+    """Return a number of replicas of each shard.
+
+    Raises:
+        TypeError, ValueError: it is no integer of at least 0, or there is only one shard.
+    """
+    if isinstance(replicas, bool) or not isinstance(replicas, int):
+        raise TypeError(f"replicas must be an int, not {replicas!r}")
+    if replicas < 0:
+        raise ValueError(f"replicas must be at least 0, not {replicas}")
+    if replicas and db_nodes == 1:
+        raise ValueError(f"replicas={replicas} needs a cluster, which votes on who takes over: use db_nodes=3 or more")
+    return replicas

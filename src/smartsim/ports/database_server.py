@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -48,12 +48,15 @@ class ServerFacts:
         version: of the server.
         process_id: of the server, on its own host.
         has_workers: whether something keeps workers running beside it, so that models can be run.
+        serves_all: whether every key is served, as far as it knows; false in a cluster that has not formed or lacks a
+            shard.
     """
 
     run_id: str
     version: str
     process_id: int
     has_workers: bool = field(default=True, compare=False)
+    serves_all: bool = field(default=True, compare=False)
 
 
 class DatabaseServer(Protocol):
@@ -80,6 +83,22 @@ class DatabaseServer(Protocol):
 
         Raises:
             SSInternalError: something answers that does not accept these credentials.
+        """
+        ...
+
+    def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
+        """Bring servers that are ready closer to being one cluster. To be called again until they are.
+
+        Args:
+            servers: all of the cluster: shards and replicas.
+            credentials: of their administrator.
+            timeout: the longest wait for an answer, in seconds.
+
+        Returns:
+            Whether they are one cluster: each knows all others, every slot is served, and replicas are copies.
+
+        Raises:
+            SmartSimError: one refuses, or does not answer.
         """
         ...
 

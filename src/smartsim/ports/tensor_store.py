@@ -65,8 +65,8 @@ class Shard:
         address: where it listens.
         slots: first and last of the hash slots that it serves; a shard with several ranges of slots is listed once for
             each, in the order of their first slots.
-        prefix: with it and a dot before it, a name becomes a key of this shard, ``{8M}.name``; empty for a database that
-            is no cluster.
+        prefix: with it and a dot before it, a name becomes a key of this shard: ``{8M}.name``; empty for a database
+            that is no cluster.
     """
 
     address: Address

@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-import smartsim.app.client.client
 from servers import Server, free_port, running_server, scripted_server
 from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
 from smartsim.client import Client, ConfigOptions, RedisConnectionError, RedisDatabaseError, RedisRuntimeError
@@ -187,16 +184,16 @@ def test_members_write_under_their_prefix_and_are_read_by_source(environment: py
     assert reader.key_exists("sim_1.t")
     assert not reader.key_exists("t")
     reader.copy_tensor("t", "copy")
-    assert store.exists("copy")
+    assert reader.key_exists("copy")
     reader.rename_tensor("t", "new")
-    assert store.exists("new")
-    assert not store.exists("sim_1.t")
+    assert reader.key_exists("new")
+    assert not reader.key_exists("sim_1.t")
     reader.use_tensor_ensemble_prefix(use_prefix=False)
     assert np.array_equal(reader.get_tensor("new"), [1])
     reader.use_tensor_ensemble_prefix(use_prefix=True)
     reader.set_data_source("sim_0")
     reader.delete_tensor("t")
-    assert not store.exists("sim_0.t")
+    assert not reader.key_exists("sim_0.t")
 
 
 def test_the_other_switches_leave_tensors_alone(environment: pytest.MonkeyPatch) -> None:
@@ -207,13 +204,13 @@ def test_the_other_switches_leave_tensors_alone(environment: pytest.MonkeyPatch)
     client.use_list_ensemble_prefix(use_prefix=False)
     client.use_model_ensemble_prefix(use_prefix=False)
     client.put_tensor("t", np.zeros(1))
-    assert store.exists("out.t")
+    assert client.key_exists("out.t")
 
 
 def test_an_unknown_source_is_refused_and_the_old_one_stays(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SSKEYIN", "sim_0")
     store = InMemoryTensorStore()
-    store.put("sim_0.t", np.zeros(1))
+    store.put(b"sim_0.t", np.zeros(1))
     client = Client(store=store)
     with pytest.raises(RedisRuntimeError, match="'sim_7' is not a data source of this client: it has 'sim_0'"):
         client.set_data_source("sim_7")
@@ -221,63 +218,6 @@ def test_an_unknown_source_is_refused_and_the_old_one_stays(environment: pytest.
 
 
 # --- polling
-
-
-class VirtualTime:
-    """A clock that only sleeping moves, and a store in which something appears at a given time."""
-
-    def __init__(self, appears: float = float("inf")) -> None:  # in ns
-        self.now = 0
-        self.looks: list[int] = []
-        self._appears = appears
-
-    def monotonic_ns(self) -> int:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.now += round(seconds * 1e9)
-
-    def exists(self, _key: str) -> bool:
-        self.looks.append(self.now)
-        return self.now >= self._appears
-
-
-def poll(time: VirtualTime, frequency: int, tries: int) -> bool:
-    store = InMemoryTensorStore()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smartsim.app.client.client, "time", time)
-        patch.setattr(store, "exists", time.exists)
-        return Client(store=store).poll_key("k", frequency, tries)
-
-
-@given(st.integers(1, 2000), st.integers(1, 50))
-def test_polling_in_vain_takes_as_long_as_asked(frequency: int, tries: int) -> None:
-    time = VirtualTime()
-    assert poll(time, frequency, tries) is False
-    assert time.now == frequency * tries * 1_000_000
-    assert time.looks[-1] == time.now
-
-
-@given(st.integers(1, 2000), st.integers(1, 50), st.floats(0, 1))
-def test_what_appears_is_seen_no_later_than_by_looking_at_each_multiple(
-    frequency: int, tries: int, when: float
-) -> None:
-    appears = round(when * (tries - 1) * frequency * 1_000_000)
-    time = VirtualTime(appears)
-    assert poll(time, frequency, tries) is True
-    next_multiple = -(-appears // (frequency * 1_000_000)) * frequency * 1_000_000
-    assert appears <= time.now <= next_multiple
-    assert time.now <= appears * 17 / 16 + 1_000_000
-
-
-def test_polling_without_pauses_looks_as_often_as_asked() -> None:
-    time = VirtualTime()
-    assert poll(time, 0, 5) is False
-    assert len(time.looks) == 5
-    assert poll(VirtualTime(0), 0, 0) is False
-    with pytest.raises(ValueError, match="num_tries=-1"):
-        poll(VirtualTime(), 10, -1)
 
 
 def test_polling_a_real_database(server: Server) -> None:
@@ -351,7 +291,7 @@ def test_other_arguments_are_refused(arguments: tuple[Any, ...], named: dict[str
         ({"SSDB": ""}, "SSDB is not set"),
         ({"SSDB": "a b:1"}, "' '.*\nCould not connect to Orchestrator at a b:1"),
         ({"SSDB": "a:99999"}, "99999 is not a TCP port"),
-        ({"SSDB": "a:1", "SR_DB_TYPE": "CLUSTERED"}, "cluster=False.*\nCould not connect to Orchestrator at a:1"),
+        ({"SSDB": "unix:///a", "SR_DB_TYPE": "CLUSTERED"}, "over TCP only.*\nCould not connect to Orchestrator at unix"),
     ],
 )
 def test_without_a_usable_address_there_is_no_client(

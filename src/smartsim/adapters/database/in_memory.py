@@ -31,12 +31,15 @@ class InMemoryDatabaseServer:
         self._runs = runs
         self._end = end
         self._shards: dict[str, tuple[tuple[str, ...], Credentials]] = {}
+        self._clusters: dict[str, Sequence[ShardPlan]] = {}
 
     def command(self, shard: ShardPlan, credentials: Credentials) -> ServerCommand:
         """Return an argv that a scripted workload manager can tell from others."""
         argv = (PROGRAM, shard.name, str(shard.port))
         for address in shard.bind:
             self._shards[f"{address}:{shard.port}"] = argv, credentials
+        if shard.place is not None:
+            self._clusters[str(shard.address)] = ()
         return ServerCommand(argv, {f"{shard.directory}/{shard.name}.conf": b""})
 
     def probe(self, address: Address, credentials: Credentials, timeout: float) -> ServerFacts | None:
@@ -47,7 +50,17 @@ class InMemoryDatabaseServer:
             return None
         if self._shards[str(address)][1] != credentials:
             raise SSInternalError(f"What answers at {address} does not accept these credentials")
-        return ServerFacts(run_id=f"run-of-{'-'.join(argv)}", version="0", process_id=1)
+        run_id = f"run-of-{'-'.join(argv)}"
+        return ServerFacts(run_id, version="0", process_id=1, serves_all=self._serves_all(address))
+
+    def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
+        """Make servers one cluster."""
+        formed = all(self._clusters[str(server.address)] == servers for server in servers)
+        for server in servers:
+            if self.probe(server.address, credentials, timeout) is None:
+                raise SmartSimError(f"{server.name} at {server.address} cannot join its cluster: nothing answers")
+            self._clusters[str(server.address)] = servers
+        return formed
 
     def configure(self, address: Address, credentials: Credentials, settings: Mapping[str, str]) -> None:
         """Keep settings."""
@@ -60,6 +73,14 @@ class InMemoryDatabaseServer:
         if self.probe(address, credentials, timeout) is None:
             raise SmartSimError(f"The database at {address} cannot be asked to end: nothing answers")
         self._end(self._shards[str(address)][0])
+
+    def _serves_all(self, address: Address) -> bool:
+        servers = self._clusters.get(str(address))
+        if servers is None:
+            return True
+        places = [server.place for server in servers if server.place is not None]
+        alive = [server.place for server in servers if server.place is not None and self._running(server.address)]
+        return bool(places) and {place.shard for place in places} == {place.shard for place in alive}
 
     def _running(self, address: Address) -> tuple[str, ...] | None:
         argv, _ = self._shards.get(str(address), ((), None))

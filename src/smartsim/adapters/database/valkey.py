@@ -11,9 +11,10 @@ import os
 import posixpath
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from smartsim.adapters.database import cluster
 from smartsim.domain.errors import SmartSimError, SSConfigError, SSInternalError
 from smartsim.ports.database_server import Credentials, ServerCommand, ServerFacts
 
@@ -75,6 +76,11 @@ class ValkeyServer:
             f"user {credentials.username} on #{_digest(credentials.password)} ~* &* +@all",
         ]
         base = posixpath.join(shard.directory, shard.name)
+        files = {}
+        if shard.place is not None:
+            nodes = f"{base}_nodes.conf"
+            lines += cluster.configuration(shard, shard.place, _quoted(posixpath.basename(nodes)))
+            files[nodes] = cluster.first_nodes(shard.place).encode()
         configuration, settings, password = f"{base}.conf", f"{base}.json", f"{base}_worker_password"
         workers = shard.workers
         started = {
@@ -88,7 +94,7 @@ class ValkeyServer:
             "intra_op": workers.intra_op_parallelism or 0,
             "inter_op": workers.inter_op_parallelism or 0,
         }
-        files = {
+        files |= {
             configuration: "\n".join(lines).encode() + b"\n",
             settings: json.dumps(started, indent=2).encode() + b"\n",
             password: secret.encode() + b"\n",
@@ -120,6 +126,7 @@ class ValkeyServer:
                 connection.ping()
                 facts: Any = connection.info("server")
                 workers: Any = connection.info("ai_workers")
+                serves_all = facts["redis_mode"] != "cluster" or cluster.serves_all(_text(connection, "INFO"))
             except (redis.AuthenticationError, redis.ResponseError) as error:
                 if isinstance(error, redis.AuthenticationError) or "WRONGPASS" in str(error):
                     raise SSInternalError(
@@ -135,7 +142,30 @@ class ValkeyServer:
             version=str(version),
             process_id=int(facts["process_id"]),
             has_workers=any(name.startswith("ai_supervisor") for name in workers),
+            serves_all=serves_all,
         )
+
+    def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
+        """Bring servers that are ready closer to being one cluster."""
+        # A list first: each is to be brought closer.
+        return all([self._join(server, servers, credentials, timeout) for server in servers])
+
+    def _join(self, server: ShardPlan, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
+        import redis
+
+        with _connect(server.address, credentials, timeout) as connection:
+            try:
+                nodes = cluster.parse_nodes(_text(connection, "NODES"))
+                commands = cluster.next_commands(server, servers, nodes, credentials)
+                with connection.pipeline(transaction=False) as pipeline:
+                    for words in commands:
+                        pipeline.execute_command(*words)
+                    pipeline.execute()
+                link: Any = connection.info("replication")
+                copied = link["role"] == "master" or link["master_link_status"] == "up"
+                return not commands and copied and cluster.serves_all(_text(connection, "INFO"))
+            except redis.RedisError as error:
+                raise SmartSimError(f"{server.name} at {server.address} cannot join its cluster: {error}") from error
 
     def configure(self, address: Address, credentials: Credentials, settings: Mapping[str, str]) -> None:
         """Change settings of a running shard."""
@@ -182,6 +212,12 @@ def _connect(address: Address, credentials: Credentials, timeout: float) -> redi
         socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def _text(connection: redis.Redis, what: str) -> str:
+    """Return what a server says of its cluster, as it says it."""
+    reply: Any = connection.execute_command("CLUSTER", what)
+    return bytes(reply).decode()
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Connections to the database: made by redis-py, with a path of their own for tensors.
+"""Connections to the database that wait: sockets made by redis-py, with a path of their own for what goes over them.
 
 The elements of a tensor go from the memory of its array to the socket, and from the socket into the memory of the array
 that is returned, with no buffer between. What that saves is measured in `benchmarks/tensors.py`.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -18,73 +19,148 @@ import redis
 from redis.connection import AbstractConnection, Connection, UnixDomainSocketConnection
 
 from smartsim.adapters.tensors import wire
+from smartsim.adapters.tensors.exchange import (
+    Exchange,
+    LostConnectionError,
+    Send,
+    check_greeting,
+    exchange,
+    greeting,
+    lost,
+)
 from smartsim.domain.addresses import Address
-
-_JOIN_BELOW: Final = 16 * 1024
-"""Smaller payloads are copied behind their header: that is faster than handing the kernel three pieces."""
+from smartsim.ports.tensor_store import Reply, Request
 
 _LONGEST_LINE: Final = 64 * 1024
-_NOT_YET = ("LOADING", "ERR max number of clients")
 
 
 class TensorConnection(AbstractConnection):
-    """A connection with the tensor commands; one thread uses it at a time.
+    """A connection to a database; one thread uses it at a time.
 
-    Every method raises `OSError` when the connection fails or is too slow, `GarbledReplyError` for a reply that makes
-    no sense, and redis-py's `ResponseError` when the database refuses. After the first two the connection is out of
-    step and whoever uses it must drop it; after the last it is in step, or already disconnected.
+    Every method raises `LostConnectionError` when the connection fails or is too slow, `GarbledReplyError` for a reply
+    that makes no sense, and `MemoryError` when there is no room for one. After these, and after any other exception
+    that comes in the middle, the connection is disconnected.
     """
 
     _sock: socket.socket | None  # type: ignore[assignment]  # redis-py only says that it begins as None
     _layout: wire.Layout | None = None
+    _reply_timeout = 0.0
 
     def put_tensor(self, key: bytes, data: npt.NDArray[Any]) -> None:
-        """Store an array that is in C order and native byte order."""
-        sock = self._socket()
-        header = wire.encode_tensor_set(key, data.dtype, data.shape)
+        """Store an array that is in C order and native byte order.
+
+        Raises:
+            redis.ResponseError: the database refuses; the connection is in step, or already disconnected.
+        """
+        handed_over = 0
         try:
-            if data.nbytes < _JOIN_BELOW:
-                sock.sendall(b"".join((header, data.data, wire.CRLF)))
-            else:
-                _send_all(sock, header, data)
-        except (BrokenPipeError, ConnectionResetError) as error:
-            self._raise_last_words(sock, error)
-        reply = sock.recv(wire.MAX_HEADER)
-        if reply != wire.OK and _line(sock, reply) != b"+OK":
-            raise wire.GarbledReplyError(f"{reply[:60]!r} to AI.TENSORSET")
+            sock = self._socket()
+            header = wire.encode_tensor_set(key, data.dtype, data.shape)
+            try:
+                if data.nbytes < wire.JOIN_BELOW:
+                    sock.sendall(b"".join((header, data.data, wire.CRLF)))
+                else:
+                    _send_all(sock, header, data)
+            except (BrokenPipeError, ConnectionResetError) as error:
+                self._raise_last_words(sock, error)
+            handed_over = 1
+            reply = sock.recv(wire.MAX_HEADER)
+            if reply != wire.OK and _line(sock, reply) != b"+OK":
+                raise wire.GarbledReplyError(f"{reply[:60]!r} to AI.TENSORSET")
+        except redis.ResponseError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised
+            self._fail(error, handed_over)
 
     def get_tensor(self, key: bytes) -> npt.NDArray[Any]:
-        """Return the array under a key: its own memory, in C order, writable."""
-        sock = self._socket()
-        sock.sendall(wire.encode_tensor_get(key))
-        # Most tensors that a program reads are laid out as the one before, so its layout is tried first. A small reply
-        # is read whole; the parts of a large one are received where they then belong: nothing to parse or to move.
-        if self._layout is None or self._layout.size < wire.MAX_HEADER:
-            return self._receive_tensor(sock, sock.recv(wire.MAX_HEADER))
-        header, shape, dtype, _ = self._layout
-        tensor = np.empty(shape, dtype)
-        beginning, payload, ending = bytearray(len(header)), tensor.data.cast("B"), bytearray(3)
-        received = sock.recvmsg_into((beginning, payload, ending))[0]
-        if beginning == header:
-            _receive_rest(sock, payload, ending, received - len(header))
-            return tensor
-        return self._receive_tensor(sock, b"".join((beginning, payload[:received], ending))[:received])
+        """Return the array under a key: its own memory, in C order, writable.
 
-    def request(self, *words: bytes) -> bytes:
-        """Send a command whose reply is one line, and return that line."""
-        sock = self._socket()
-        sock.sendall(wire.encode_command(*words))
-        return _line(sock, sock.recv(wire.MAX_HEADER))
+        Raises:
+            redis.ResponseError: the database refuses; the connection is in step, or already disconnected.
+        """
+        handed_over = 0
+        try:
+            sock = self._socket()
+            sock.sendall(wire.encode_tensor_get(key))
+            handed_over = 1
+            # Most tensors that a program reads are laid out as the one before, so its layout is tried first. A small
+            # reply is read whole; the parts of a large one are received where they then belong: nothing to parse.
+            if self._layout is None or self._layout.size < wire.MAX_HEADER:
+                return self._receive_tensor(sock, sock.recv(wire.MAX_HEADER))
+            header, shape, dtype, _ = self._layout
+            tensor = np.empty(shape, dtype)
+            beginning, payload, ending = bytearray(len(header)), tensor.data.cast("B"), bytearray(3)
+            received = sock.recvmsg_into((beginning, payload, ending))[0]
+            if beginning == header:
+                _receive_rest(sock, payload, ending, received - len(header))
+                return tensor
+            return self._receive_tensor(sock, b"".join((beginning, payload[:received], ending))[:received])
+        except redis.ResponseError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised
+            self._fail(error, handed_over)
+
+    def exchange(self, requests: Sequence[Request], patience: float = 0.0) -> list[Reply]:
+        """Return the replies to some requests, in their order.
+
+        What the database refuses stands among the replies, as the exception for it. The reply to a transaction is the
+        list of its commands' replies, or the error for which it was not carried out.
+
+        Args:
+            requests: any number.
+            patience: how many seconds longer than usual the database may take.
+        """
+        try:
+            sock = self._socket()
+            if not patience:
+                return _drive(sock, exchange(requests))
+            _time_out_in_kernel(sock, socket.SO_RCVTIMEO, self._reply_timeout + patience)
+            replies = _drive(sock, exchange(requests))
+            _time_out_in_kernel(sock, socket.SO_RCVTIMEO, self._reply_timeout)
+        except LostConnectionError as error:
+            self.disconnect()
+            if len(error.replies) == len(requests):
+                return error.replies
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised
+            self._fail(error)
+        return replies
 
     @property
     def in_step(self) -> bool:
         """Whether the connection can take another command."""
         return self._sock is not None
 
+    def set_reply_timeout(self, timeout: float) -> None:
+        """Say how long the database may take to go on, in seconds."""
+        # Python's own timeouts ask the kernel before each send and receive whether it would block: 5 us a round trip.
+        sock = self._socket()
+        sock.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            _time_out_in_kernel(sock, option, timeout)
+        self._reply_timeout = timeout
+
+    def is_alive(self) -> bool:
+        """Tell whether an idle connection is usable: it was not closed, and nothing has come that nobody asked for."""
+        try:
+            self._socket().recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def _socket(self) -> socket.socket:
         if self._sock is None:
             raise ConnectionResetError("the connection was closed")
         return self._sock
+
+    def _fail(self, error: BaseException, handed_over: int = 0) -> NoReturn:
+        """Disconnect, so that what is left of a reply is not taken for the next one, and raise the error."""
+        self.disconnect()
+        if isinstance(error, OSError):
+            raise lost(error, handed_over=handed_over) from error
+        raise error
 
     def _receive_tensor(self, sock: socket.socket, reply: bytes) -> npt.NDArray[Any]:
         """Receive the rest of a tensor, of which the first bytes are there."""
@@ -97,7 +173,7 @@ class TensorConnection(AbstractConnection):
         if received == size + 2 and reply.endswith(wire.CRLF):
             return np.ndarray(shape, dtype, reply, start).copy()
         tensor = np.empty(shape, dtype)
-        payload, ending = tensor.data.cast("B"), bytearray(3)
+        payload, ending = wire.elements_of(tensor), bytearray(3)
         payload[:received] = reply[start : start + size]
         ending[: max(0, received - size)] = reply[start + size :]
         _receive_rest(sock, payload, ending, received)
@@ -142,13 +218,21 @@ class UnixConnection(TensorConnection, UnixDomainSocketConnection):
     port = 0
 
 
-def connect(address: Address, connect_timeout: float, reply_timeout: float) -> TensorConnection:
+def connect(
+    address: Address,
+    connect_timeout: float,
+    reply_timeout: float,
+    username: str | None = None,
+    password: str | None = None,
+) -> TensorConnection:
     """Return a connection to a database that has answered PING.
 
     Args:
         address: where it listens.
         connect_timeout: the longest wait for the connection, in seconds.
         reply_timeout: the longest wait for it to go on afterwards, in seconds.
+        username: of the password; None for the default user.
+        password: None for none.
 
     Raises:
         OSError, redis.ConnectionError, redis.TimeoutError: there is none, or not yet.
@@ -157,15 +241,9 @@ def connect(address: Address, connect_timeout: float, reply_timeout: float) -> T
     """
 
     def greet(connection: TensorConnection) -> None:
-        _time_out_in_kernel(connection._socket(), reply_timeout)  # noqa: SLF001 - one class, seen from its constructor
-        try:
-            answer = connection.request(b"PING")
-        except redis.ResponseError as error:
-            if str(error).startswith(_NOT_YET):
-                raise redis.ConnectionError(str(error)) from None
-            raise
-        if answer != b"+PONG":
-            raise wire.GarbledReplyError(f"{answer!r} to PING")
+        connection.set_reply_timeout(reply_timeout)
+        for command in greeting(username, password):
+            check_greeting(command, connection.exchange([command])[0])
 
     options: dict[str, Any] = {
         "protocol": 2,
@@ -185,13 +263,27 @@ def connect(address: Address, connect_timeout: float, reply_timeout: float) -> T
     return connection
 
 
-def _time_out_in_kernel(sock: socket.socket, timeout: float) -> None:
-    # Python's own timeouts ask the kernel before each send and receive whether it would block: 5 us a round trip.
-    sock.settimeout(None)
+def _drive(sock: socket.socket, steps: Exchange) -> list[Reply]:
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                if isinstance(effect, Send):
+                    moved = sock.sendmsg(effect.buffers)
+                else:
+                    moved = sock.recvmsg_into(effect.buffers, 0, 0 if effect.wait else socket.MSG_DONTWAIT)[0]
+            except OSError as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(moved)
+    except StopIteration as end:
+        replies: list[Reply] = end.value
+        return replies
+
+
+def _time_out_in_kernel(sock: socket.socket, option: int, timeout: float) -> None:
     seconds, fraction = divmod(timeout, 1)
-    limit = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(seconds), int(fraction * 1_000_000)))
 
 
 def _send_all(sock: socket.socket, header: bytes, data: npt.NDArray[Any]) -> None:

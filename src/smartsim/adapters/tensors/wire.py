@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from smartsim.domain.tensor_types import WIRE_NAMES
+from smartsim.ports.tensor_store import Word
 
 CRLF: Final = b"\r\n"
 OK: Final = b"+OK\r\n"
 MAX_HEADER: Final = 4096
 """No reply to AI.TENSORGET has a longer header: NumPy allows 64 dimensions, each takes 23 bytes at most."""
 
+JOIN_BELOW: Final = 16 * 1024
+"""Smaller payloads are copied behind their header: that is faster than handing the kernel three pieces."""
+
 _TYPE_NAMES = {np.dtype(name): wire.encode() for name, wire in WIRE_NAMES.items()}
 _DTYPES = {wire: dtype for dtype, wire in _TYPE_NAMES.items()}
 _BLOB = b"\r\n$4\r\nblob\r\n$"
-_HEADER = re.compile(
+HEADER: Final = re.compile(
     rb"\*6\r\n\$5\r\ndtype\r\n\$\d{1,2}\r\n([A-Z0-9]{1,16})\r\n"
     rb"\$5\r\nshape\r\n\*(\d{1,2})((?:\r\n:\d{1,19})*)" + re.escape(_BLOB) + rb"(\d{1,19})\r\n"
 )
+"""The header of a reply to AI.TENSORGET; `parse_tensor_header` says what it means."""
 
 
 class GarbledReplyError(Exception):
@@ -53,14 +60,40 @@ class UnreadableTensorError(Exception):
     """The tensor is of a type that NumPy arrays cannot hold (STRING)."""
 
 
-def encode_command(*words: bytes) -> bytes:
-    r"""Return a command.
+def encode(words: Sequence[Word]) -> list[bytes | memoryview]:
+    r"""Return a command, in pieces: a word of `JOIN_BELOW` bytes or more is one, in the memory where it is.
 
     Example:
-        >>> encode_command(b"EXISTS", b"k")
-        b'*2\r\n$6\r\nEXISTS\r\n$1\r\nk\r\n'
+        >>> encode((b"EXISTS", b"k"))
+        [b'*2\r\n$6\r\nEXISTS\r\n$1\r\nk\r\n']
     """
-    return b"*%d\r\n%b" % (len(words), b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
+    values: list[Any] = []
+    for word in words:
+        size = len(word) if isinstance(word, bytes) else word.nbytes
+        if size >= JOIN_BELOW:
+            return _encode_large(words)
+        values += (size, word if isinstance(word, bytes) else word.data)
+    return [_form(len(words)) % tuple(values)]
+
+
+@lru_cache(maxsize=64)
+def _form(words: int) -> bytes:
+    # To format all words at once takes half the time of one after the other.
+    return b"*%d\r\n%b" % (words, b"$%d\r\n%b\r\n" * words)
+
+
+def _encode_large(words: Sequence[Word]) -> list[bytes | memoryview]:
+    pieces: list[bytes | memoryview] = []
+    small = b"*%d\r\n" % len(words)
+    for word in words:
+        payload = memoryview(word) if isinstance(word, bytes) else elements_of(word)
+        small += b"$%d\r\n" % len(payload)
+        if len(payload) < JOIN_BELOW:
+            small += payload.tobytes() + CRLF
+        else:
+            pieces += (small, payload)
+            small = CRLF
+    return [*pieces, small]
 
 
 def encode_tensor_get(key: bytes) -> bytes:
@@ -81,6 +114,11 @@ def _around_key(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, by
     after_key = b"".join(b"\r\n$%d\r\n%b" % (len(word), word) for word in words)
     size = math.prod(shape) * dtype.itemsize
     return b"*%d\r\n$12\r\nAI.TENSORSET\r\n$" % (len(words) + 3), b"%b\r\n$%d\r\n" % (after_key, size)
+
+
+def elements_of(array: npt.NDArray[Any]) -> memoryview:
+    """Return the memory of an array that is in C order, as bytes."""
+    return array.reshape(-1).view(np.uint8).data  # a cast of the memory itself refuses arrays without elements
 
 
 def header_length(reply: bytes) -> int:
@@ -109,14 +147,30 @@ def parse_tensor_header(header: bytes) -> Layout:
         GarbledReplyError: when the header is not one, or its parts do not fit together.
         UnreadableTensorError: when its elements are not numbers.
     """
-    match = _HEADER.fullmatch(header)
+    match = HEADER.fullmatch(header)
     if not match:
         raise GarbledReplyError(f"no tensor in {header[:60]!r}")
     type_name, dimensions, numbers, size = match.groups()
+    shape = tuple(int(number) for number in numbers.split(b"\r\n:")[1:])
+    if len(shape) != int(dimensions):
+        raise GarbledReplyError(f"a tensor of {int(dimensions)} dimensions with the shape {shape}")
+    return layout(type_name, shape, int(size), header)
+
+
+def layout(type_name: bytes, shape: tuple[int, ...], size: int, header: bytes = b"") -> Layout:
+    """Return the layout of a tensor, given what its header says.
+
+    Raises:
+        GarbledReplyError: when that does not fit together.
+        UnreadableTensorError: when its elements are not numbers.
+    """
     if type_name == b"STRING":
         raise UnreadableTensorError("it is a tensor of strings, which this client does not read")
-    shape = tuple(int(number) for number in numbers.split(b"\r\n:")[1:])
     dtype = _DTYPES.get(type_name)
-    if dtype is None or len(shape) != int(dimensions) or math.prod(shape) * dtype.itemsize != int(size):
-        raise GarbledReplyError(f"a tensor of type {type_name!r} and shape {shape} in {size.decode()} bytes")
-    return Layout(header, shape, dtype, int(size))
+    if dtype is None or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
+        raise GarbledReplyError(f"a tensor of type {type_name!r} and shape {shape} in {size} bytes")
+    try:
+        np.broadcast_to(np.zeros((), dtype), shape)
+    except ValueError as error:  # of more dimensions or elements than NumPy can count
+        raise GarbledReplyError(f"a tensor of shape {shape}: {error}") from None
+    return Layout(header, shape, dtype, size)

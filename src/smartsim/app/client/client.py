@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-import inspect
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
-import numpy as np
 import numpy.typing as npt
 
 from smartsim.adapters.tensors.resp import RespTensorStore
+from smartsim.app.client.arrays import wire_array
+from smartsim.app.client.calls import Call, carry_out, text
 from smartsim.app.client.config_options import ConfigOptions
-from smartsim.app.client.connecting import address_form, describe, find_address, options_form
-from smartsim.app.client.logging import SRObject
-from smartsim.domain.client_config import read_client_config
-from smartsim.domain.client_errors import RedisReplyError, RedisRuntimeError, check_type
-from smartsim.domain.keys import Prefixes
-from smartsim.domain.tensor_types import WIRE_NAMES
+from smartsim.app.client.connecting import (
+    WHICH_KIND,
+    Target,
+    describe,
+    find_prefixes,
+    find_target,
+    model_timeout,
+    read_arguments,
+)
+from smartsim.app.client.documentation import documented_as, returning
+from smartsim.app.client.interface import Interface
+from smartsim.app.client.interface.naming import key
+from smartsim.app.client.pipeline import Pipeline
+from smartsim.app.client.prefixed import PrefixedClient
+from smartsim.app.client.stream import Stream
+from smartsim.app.client.streams import find_keys
+from smartsim.domain.client_errors import RedisReplyError
 from smartsim.ports.tensor_store import TensorStore
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_DTYPES = frozenset(map(np.dtype, WIRE_NAMES))
-_SHORTEST_PAUSE = 1_000_000  # ns
 
-
-def _names_itself(method: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Have the errors of a method say that it was this one."""
+def _waits(method: Callable[Concatenate[Interface, _P], Call[_T]]) -> Callable[Concatenate[Client, _P], _T]:
+    """Return a method that carries out what a method of the interface says, and returns its result."""
 
     @wraps(method)
-    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def call(self: Client, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
-            return method(*args, **kwargs)
+            return self._carry_out(method(self._interface, *args, **kwargs))
         except RedisReplyError as error:
-            error.method = method.__qualname__
+            error.method = f"Client.{method.__name__}"
             raise
 
-    return call
+    return returning(call, "{}")
 
 
-class Client(SRObject):
+class Client(PrefixedClient):
     """A connection to the database of an experiment.
 
     An application that an experiment started needs no arguments: its environment says where the database is (`SSDB`),
@@ -56,11 +63,13 @@ class Client(SRObject):
 
     Args:
         config_options: where and how to connect; the environment without suffix when None.
-        cluster: whether the database is a cluster. This version speaks to standalone databases only.
+        cluster: whether the database is a cluster. In the other form `SR_DB_TYPE` says so, or else the database itself.
         address: of the database, as in `SSDB`: ``host:port`` or ``unix:///path``; `SSDB` when None.
         logger_name: begins the client's log lines.
-        store: keep tensors there, and connect to nothing: `smartsim.testing.InMemoryTensorStore`, in tests. Closing it
-            is left to whoever made it.
+        username: to log in with; `SR_DB_USERNAME`, or else the database's default user, when None.
+        password: to log in with; `SR_DB_PASSWORD`, or else none, when None.
+        store: keep everything there, and connect to nothing: `smartsim.testing.InMemoryTensorStore`, in tests. Closing
+            it is left to whoever made it.
 
     Raises:
         RedisConnectionError: no database is known, or none answers there in time (`SR_CONN_TIMEOUT`).
@@ -68,7 +77,9 @@ class Client(SRObject):
         TypeError: an argument is of another type.
 
     Every call raises `RedisDatabaseError` when the database does not answer, `RedisRuntimeError` when it refuses, and
-    `TypeError` for arguments of other types; arguments are looked at before anything is sent.
+    `TypeError` for arguments of other types; arguments are looked at before anything is sent. What changes the database
+    is never sent twice: when the connection is lost before the answer has come, the error says that it may have been
+    carried out.
 
     Example:
         >>> import numpy as np
@@ -83,6 +94,8 @@ class Client(SRObject):
         config_options: ConfigOptions | None = None,
         logger_name: str = "Default",
         *,
+        username: str | None = None,
+        password: str | None = None,
         store: TensorStore | None = None,
     ) -> None: ...
 
@@ -93,29 +106,29 @@ class Client(SRObject):
         address: str | None = None,
         logger_name: str = "Default",
         *,
+        username: str | None = None,
+        password: str | None = None,
         store: TensorStore | None = None,
     ) -> None: ...
 
-    def __init__(self, *args: Any, store: TensorStore | None = None, **kwargs: Any) -> None:
-        of_address = isinstance(args[0], bool) if args else bool(kwargs.keys() & {"cluster", "address"})
-        try:
-            inspect.signature(address_form if of_address else options_form).bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(
-                f"{error}: use Client(config_options=None, logger_name='Default') or "
-                "Client(cluster, address=None, logger_name='Default')"
-            ) from None
-        options, logger_name = (address_form if of_address else options_form)(*args, **kwargs)
-        super().__init__(logger_name)
-        self._prefixes = Prefixes.parse(options.find("SSKEYIN") or "", options.find("SSKEYOUT") or "")
+    def __init__(
+        self,
+        *args: Any,
+        username: str | None = None,
+        password: str | None = None,
+        store: TensorStore | None = None,
+        **kwargs: Any,
+    ) -> None:
+        options, logger_name = read_arguments(args, kwargs)
+        super().__init__(logger_name, Interface(find_prefixes(options), model_timeout))
         self._own_store: RespTensorStore | None = None
+        self._store: TensorStore
         if store is None:
-            address, config = find_address(options), read_client_config(options.find, options.suffix)
-            store = self._own_store = RespTensorStore(address, config)
-            self._description = describe(address, config)
+            target = find_target(options, username, password)
+            self._store = self._own_store = _connect(target)
+            self._description = describe(self._own_store.shards(), target.config)
         else:
-            self._description = f"Tensor store: {type(store).__name__}"
-        self._store = store
+            self._store, self._description = store, f"Tensor store: {type(store).__name__}"
 
     def __str__(self) -> str:
         return f"Client ({self._context}):\n{self._description}"
@@ -128,206 +141,146 @@ class Client(SRObject):
     ) -> None:
         self.close()
 
+    def _carry_out(self, call: Call[_T]) -> _T:
+        return carry_out(call, self._store)
+
     def close(self) -> None:
         """Close the connections to the database; calls that follow fail."""
         if self._own_store:
             self._own_store.close()
 
-    @_names_itself
-    def put_tensor(self, name: str, data: npt.NDArray[Any]) -> None:
-        """Store an array under a name, replacing what was there.
-
-        Args:
-            name: without prefix; the client adds its own.
-            data: of at least one dimension, none of them zero; float64, float32, int8, int16, int32, int64, uint8,
-                uint16 or bool. Any memory layout and byte order: what is sent is in C order. (Clients in C, C++ and
-                Fortran do not know bool.)
-
-        Raises:
-            TypeError: not an array, or of another dtype.
-            RedisRuntimeError: it has no dimension or no element, or the database refuses.
-
-        Example:
-            >>> client.put_tensor("temperature", np.full((64, 64), 293.15))  # doctest: +SKIP
-        """
-        _check_name(name)
-        check_type(data, "data", np.ndarray)
-        self._store.put(self._prefixes.tensor_to_write(name), _in_wire_layout(data))
-
-    @_names_itself
-    def get_tensor(self, name: str) -> npt.NDArray[Any]:
-        """Return the array under a name.
+    @contextmanager
+    def pipeline(self) -> Iterator[Pipeline]:
+        """Carry out many calls in a few round trips: those of the ``with`` block, when it ends.
 
         Returns:
-            A new array that owns its memory: writable, in C order.
+            What has the client's calls, except those that wait. Each returns at once; its ``result()`` is there after
+            the block. Arrays that are put must not be changed before.
 
         Raises:
-            RedisRuntimeError: there is none.
+            RedisReplyError: at the end of the block: what the first of its calls that failed raises. The others have
+                been carried out all the same.
 
         Example:
-            >>> client.get_tensor("temperature").mean()  # doctest: +SKIP
-            np.float64(293.15)
+            >>> with client.pipeline() as pipeline:  # doctest: +SKIP
+            ...     pipeline.put_tensor("pressure", pressure)
+            ...     old = pipeline.get_tensor("temperature")
+            >>> old.result().mean()  # doctest: +SKIP
         """
-        _check_name(name)
-        return self._store.get(self._prefixes.tensor_to_read(name))
+        pipeline = Pipeline(self._interface)
+        yield pipeline
+        self._carry_out(pipeline.all_calls())
+        pipeline.raise_first_error()
 
-    @_names_itself
-    def delete_tensor(self, name: str) -> None:
-        """Remove a tensor; nothing happens when there is none of that name."""
-        _check_name(name)
-        self._store.delete(self._prefixes.tensor_to_read(name))
-
-    @_names_itself
-    def copy_tensor(self, src_name: str, dest_name: str) -> None:
-        """Store a tensor under another name, too.
+    def stream(self, name: str, capacity: int = 64) -> Stream:
+        """Return a stream of datasets, for training while simulations run; it is made by its first use.
 
         Args:
-            src_name: read under the prefix of the data source.
-            dest_name: written under the prefix of this client.
+            name: prefixed as names of lists are; without braces.
+            capacity: how many datasets it holds at most; who publishes more waits.
 
         Raises:
-            RedisRuntimeError: there is no such tensor.
-        """
-        _check_name(src_name, "src_name")
-        _check_name(dest_name, "dest_name")
-        self._store.copy(self._prefixes.tensor_to_read(src_name), self._prefixes.tensor_to_write(dest_name))
-
-    @_names_itself
-    def rename_tensor(self, old_name: str, new_name: str) -> None:
-        """Give a tensor another name.
-
-        Unlike other calls it is not sent again when the connection fails on the way: it may have been carried out.
-
-        Args:
-            old_name: read under the prefix of the data source.
-            new_name: written under the prefix of this client.
-
-        Raises:
-            RedisRuntimeError: there is no such tensor.
-        """
-        _check_name(old_name, "old_name")
-        _check_name(new_name, "new_name")
-        self._store.rename(self._prefixes.tensor_to_read(old_name), self._prefixes.tensor_to_write(new_name))
-
-    @_names_itself
-    def tensor_exists(self, name: str) -> bool:
-        """Return whether there is a tensor of that name, under the prefix of the data source."""
-        _check_name(name)
-        return self._store.exists(self._prefixes.tensor_to_read(name))
-
-    @_names_itself
-    def key_exists(self, key: str) -> bool:
-        """Return whether there is anything under a key; no prefix is added."""
-        _check_name(key, "key")
-        return self._store.exists(key)
-
-    @_names_itself
-    def poll_tensor(self, name: str, poll_frequency_ms: int, num_tries: int) -> bool:
-        """Wait until there is a tensor of a name, for ``poll_frequency_ms * num_tries`` ms at most.
-
-        Args:
-            name: looked for under the prefix of the data source.
-            poll_frequency_ms: the longest pause between two looks. The first looks follow one another faster, so that
-                what comes soon is seen soon.
-            num_tries: how many such pauses to wait.
-
-        Returns:
-            Whether it came.
+            ValueError: the name is empty or has braces, or the capacity is below one.
 
         Example:
-            >>> if not client.poll_tensor("temperature", 100, 600):  # doctest: +SKIP
-            ...     raise SystemExit("no temperature within a minute")
+            >>> client.stream("samples").publish(dataset)  # doctest: +SKIP
+            >>> for dataset in client.stream("samples").consume(group="trainer", timeout=60):  # doctest: +SKIP
+            ...     train(dataset.get_tensor("x"))
         """
-        _check_name(name)
-        return self._poll(self._prefixes.tensor_to_read(name), poll_frequency_ms, num_tries)
+        return Stream(find_keys(self._interface.prefixes, name), capacity, self._carry_out)
 
-    @_names_itself
-    def poll_key(self, key: str, poll_frequency_ms: int, num_tries: int) -> bool:
-        """Wait until there is something under a key, to which no prefix is added; otherwise as `poll_tensor`."""
-        _check_name(key, "key")
-        return self._poll(key, poll_frequency_ms, num_tries)
+    # A simulation puts and gets small tensors by the thousand: these two take the short way to the store.
 
-    @_names_itself
-    def set_data_source(self, source_id: str) -> None:
-        """Read under another prefix from now on.
-
-        Args:
-            source_id: one of the entities that the experiment registered with this one (`SSKEYIN`).
-
-        Raises:
-            RedisRuntimeError: it is none of them.
-
-        Example:
-            >>> client.set_data_source("sim_1")  # doctest: +SKIP
-            >>> client.get_tensor("temperature")  # doctest: +SKIP
-        """
-        check_type(source_id, "source_id", str)
+    @documented_as(Interface.put_tensor)
+    def put_tensor(self, name: str, data: Any, ttl: float | None = None) -> None:  # noqa: D102 - see there
+        if ttl is not None:
+            self._put_tensor(name, data, ttl)
+            return
         try:
-            self._prefixes = self._prefixes.reading_from(source_id)
-        except LookupError as error:
-            raise RedisRuntimeError(str(error)) from None
+            self._store.put(key(self._interface.prefixes.tensor_to_write, name).encode(), wire_array(data))
+        except RedisReplyError as error:
+            error.method = "Client.put_tensor"
+            raise
 
-    def use_tensor_ensemble_prefix(self, use_prefix: bool) -> None:
-        """Say whether names of tensors are prefixed from now on; they are at first."""
-        check_type(use_prefix, "use_prefix", bool)
-        self._prefixes = replace(self._prefixes, tensors=use_prefix)
+    _put_tensor = _waits(Interface.put_tensor)
 
-    def use_dataset_ensemble_prefix(self, use_prefix: bool) -> None:
-        """Say whether names of datasets are prefixed from now on; they are at first."""
-        check_type(use_prefix, "use_prefix", bool)
-        self._prefixes = replace(self._prefixes, datasets=use_prefix)
+    @documented_as(Interface.get_tensor)
+    def get_tensor(self, name: str) -> npt.NDArray[Any]:  # noqa: D102 - see there
+        try:
+            return self._store.get(key(self._interface.prefixes.tensor_to_read, name).encode())
+        except RedisReplyError as error:
+            error.method = "Client.get_tensor"
+            raise
 
-    def use_list_ensemble_prefix(self, use_prefix: bool) -> None:
-        """Say whether names of lists are prefixed from now on; they are at first."""
-        check_type(use_prefix, "use_prefix", bool)
-        self._prefixes = replace(self._prefixes, lists=use_prefix)
+    delete_tensor = _waits(Interface.delete_tensor)
+    copy_tensor = _waits(Interface.copy_tensor)
+    rename_tensor = _waits(Interface.rename_tensor)
+    tensor_exists = _waits(Interface.tensor_exists)
+    key_exists = _waits(Interface.key_exists)
+    put_bytes = _waits(Interface.put_bytes)
+    get_bytes = _waits(Interface.get_bytes)
 
-    def use_model_ensemble_prefix(self, use_prefix: bool) -> None:
-        """Say whether names of models and scripts are prefixed from now on; they are not at first."""
-        check_type(use_prefix, "use_prefix", bool)
-        self._prefixes = replace(self._prefixes, models=use_prefix)
+    put_dataset = _waits(Interface.put_dataset)
+    get_dataset = _waits(Interface.get_dataset)
+    delete_dataset = _waits(Interface.delete_dataset)
+    copy_dataset = _waits(Interface.copy_dataset)
+    rename_dataset = _waits(Interface.rename_dataset)
+    dataset_exists = _waits(Interface.dataset_exists)
 
-    def _poll(self, key: str, poll_frequency_ms: int, num_tries: int) -> bool:
-        check_type(poll_frequency_ms, "poll_frequency_ms", int)
-        check_type(num_tries, "num_tries", int)
-        if poll_frequency_ms < 0 or num_tries < 0:
-            raise ValueError(f"poll_frequency_ms={poll_frequency_ms} and num_tries={num_tries} must not be negative")
-        frequency = poll_frequency_ms * 1_000_000  # all in ns, as whole numbers: multiples are exact
-        began = time.monotonic_ns()
-        looks = 0
-        while num_tries:
-            if self._store.exists(key):
-                return True
-            looks += 1
-            elapsed = time.monotonic_ns() - began
-            if looks >= num_tries and elapsed >= frequency * num_tries:
-                return False
-            # A look at every multiple of the frequency, as scripts expect, and more while little time has passed.
-            until_next = frequency - elapsed % frequency if frequency else 0
-            time.sleep(min(until_next, max(_SHORTEST_PAUSE, elapsed // 16)) / 1e9)
-        return False
+    append_to_list = _waits(Interface.append_to_list)
+    delete_list = _waits(Interface.delete_list)
+    copy_list = _waits(Interface.copy_list)
+    rename_list = _waits(Interface.rename_list)
+    get_list_length = _waits(Interface.get_list_length)
+    get_datasets_from_list = _waits(Interface.get_datasets_from_list)
+    get_dataset_list_range = _waits(Interface.get_dataset_list_range)
+
+    set_model = _waits(Interface.set_model)
+    set_model_from_file = _waits(Interface.set_model_from_file)
+    set_model_multigpu = _waits(Interface.set_model_multigpu)
+    set_model_from_file_multigpu = _waits(Interface.set_model_from_file_multigpu)
+    get_model = _waits(Interface.get_model)
+    run_model = _waits(Interface.run_model)
+    run_model_multigpu = _waits(Interface.run_model_multigpu)
+    delete_model = _waits(Interface.delete_model)
+    delete_model_multigpu = _waits(Interface.delete_model_multigpu)
+    model_exists = _waits(Interface.model_exists)
+    set_model_chunk_size = _waits(Interface.set_model_chunk_size)
+
+    set_function = _waits(Interface.set_function)
+    set_function_multigpu = _waits(Interface.set_function_multigpu)
+    set_script = _waits(Interface.set_script)
+    set_script_multigpu = _waits(Interface.set_script_multigpu)
+    set_script_from_file = _waits(Interface.set_script_from_file)
+    set_script_from_file_multigpu = _waits(Interface.set_script_from_file_multigpu)
+    get_script = _waits(Interface.get_script)
+    run_script = _waits(Interface.run_script)
+    run_script_multigpu = _waits(Interface.run_script_multigpu)
+    delete_script = _waits(Interface.delete_script)
+    delete_script_multigpu = _waits(Interface.delete_script_multigpu)
+
+    poll_tensor = _waits(Interface.poll_tensor)
+    poll_key = _waits(Interface.poll_key)
+    poll_dataset = _waits(Interface.poll_dataset)
+    poll_model = _waits(Interface.poll_model)
+    poll_list_length = _waits(Interface.poll_list_length)
+    poll_list_length_gte = _waits(Interface.poll_list_length_gte)
+    poll_list_length_lte = _waits(Interface.poll_list_length_lte)
+
+    get_db_node_info = _waits(Interface.get_db_node_info)
+    get_db_cluster_info = _waits(Interface.get_db_cluster_info)
+    get_ai_info = _waits(Interface.get_ai_info)
+    flush_db = _waits(Interface.flush_db)
+    config_get = _waits(Interface.config_get)
+    config_set = _waits(Interface.config_set)
+    save = _waits(Interface.save)
 
 
-def _check_name(name: str, argument: str = "name") -> None:
-    if isinstance(name, str) and name:
-        return
-    check_type(name, argument, str)
-    raise RedisRuntimeError(f"Argument {argument} is empty: give a name")
-
-
-def _in_wire_layout(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array as it can be sent: the same one, if it is in C order and native byte order.
-
-    Of a subclass it is the plain array below: of a masked array all elements, masked or not.
-    """
-    data = np.asarray(data)
-    if data.dtype in _DTYPES and data.flags.c_contiguous and data.size and data.ndim:
-        return data
-    native = data.dtype.newbyteorder("=")
-    if native not in _DTYPES:
-        raise TypeError(f"Incompatible tensor type provided {data.dtype}: use one of {', '.join(WIRE_NAMES)}")
-    if not (data.size and data.ndim):
-        raise RedisRuntimeError(
-            f"An array of shape {data.shape} cannot be stored: a tensor has at least one dimension, and none is zero"
-        )
-    return np.ascontiguousarray(data, dtype=native)
+def _connect(target: Target) -> RespTensorStore:
+    if target.cluster:
+        return RespTensorStore(target.addresses, target.config, cluster=True)
+    store = RespTensorStore(target.addresses, target.config)
+    if target.cluster is None and b"cluster_enabled:1" in text(store.run([WHICH_KIND])[0]):
+        store.close()
+        return RespTensorStore(target.addresses, target.config, cluster=True)
+    return store

@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from smartsim.app.client.config_options import ConfigOptions
 from smartsim.domain.addresses import Address, parse_addresses
-from smartsim.domain.client_config import ClientConfig, variable_name
+from smartsim.domain.client_config import ClientConfig, parse_integer, read_client_config, variable_name
 from smartsim.domain.client_errors import RedisConnectionError, check_type
+from smartsim.domain.keys import Prefixes
+from smartsim.ports.tensor_store import Command, Shard
+
+WHICH_KIND = Command((b"INFO", b"cluster"), changes=False)
+"""Asks a server whether it is part of a cluster."""
+
+_MODEL_TIMEOUT = 60_000_000  # ms
 
 
-def options_form(
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The database that a client is to connect to.
+
+    Attributes:
+        addresses: of its shards, in the order in which to try them.
+        cluster: whether it is a cluster; None when the database is to say so itself.
+        config: how patient to be, and as whom to log in.
+    """
+
+    addresses: tuple[Address, ...]
+    cluster: bool | None
+    config: ClientConfig
+
+
+def read_arguments(arguments: Sequence[Any], keywords: dict[str, Any]) -> tuple[ConfigOptions, str]:
+    """Return the options and the logger name that either form of the constructor of a client says.
+
+    Raises:
+        TypeError: the arguments fit neither form, or one is of another type.
+    """
+    of_address = isinstance(arguments[0], bool) if arguments else bool(keywords.keys() & {"cluster", "address"})
+    form = _address_form if of_address else _options_form
+    try:
+        inspect.signature(form).bind(*arguments, **keywords)
+    except TypeError as error:
+        raise TypeError(
+            f"{error}: use Client(config_options=None, logger_name='Default') or "
+            "Client(cluster, address=None, logger_name='Default')"
+        ) from None
+    return form(*arguments, **keywords)
+
+
+def _options_form(
     config_options: ConfigOptions | None = None, logger_name: str = "Default"
 ) -> tuple[ConfigOptions, str]:
-    """Return options and logger name of the form ``Client(config_options, logger_name)``."""
     options = ConfigOptions.create_from_environment("") if config_options is None else config_options
     check_type(options, "config_options", ConfigOptions)
     return options, logger_name
 
 
-def address_form(cluster: bool, address: str | None = None, logger_name: str = "Default") -> tuple[ConfigOptions, str]:
-    """Return options and logger name of the form ``Client(cluster, address, logger_name)``."""
+def _address_form(cluster: bool, address: str | None = None, logger_name: str = "Default") -> tuple[ConfigOptions, str]:
     check_type(cluster, "cluster", bool)
     options = ConfigOptions.create_from_environment("")
     options.override_string_option("SR_DB_TYPE", "Clustered" if cluster else "Standalone")
@@ -30,11 +73,17 @@ def address_form(cluster: bool, address: str | None = None, logger_name: str = "
     return options, logger_name
 
 
-def find_address(options: ConfigOptions) -> Address:
-    """Return the address to connect to: any of those in `SSDB`.
+def find_target(options: ConfigOptions, username: str | None, password: str | None) -> Target:
+    """Return the database that some options mean.
+
+    Args:
+        options: of the client.
+        username: to log in with; None for the option `SR_DB_USERNAME`, or else the default user of the database.
+        password: to log in with; None for the option `SR_DB_PASSWORD`, or else none.
 
     Raises:
-        RedisConnectionError: there is none, or what it names is a cluster.
+        RedisConnectionError: they mean none.
+        ValueError: a number among them is not one.
     """
     text = options.find("SSDB")
     if not text:
@@ -42,26 +91,45 @@ def find_address(options: ConfigOptions) -> Address:
             f"{variable_name('SSDB', options.suffix)} is not set: it says where the database is (the experiment sets "
             "it for the applications that it starts); set it, or give the address to Client(cluster=False, address=...)"
         )
-    if (options.find("SR_DB_TYPE") or "").lower() == "clustered":
-        raise RedisConnectionError(
-            "This version speaks to a standalone database: pass cluster=False, or set "
-            f"{variable_name('SR_DB_TYPE', options.suffix)}=Standalone",
-            text,
-        )
     try:
         addresses = parse_addresses(text)
     except ValueError as error:
         raise RedisConnectionError(str(error), text) from None
-    return random.choice(addresses)  # noqa: S311 - to spread the clients, as the clients of old do
+    kind = options.find("SR_DB_TYPE")
+    cluster = kind.lower() == "clustered" if kind else None
+    if cluster and any(address.is_unix for address in addresses):
+        raise RedisConnectionError("The shards of a cluster are reached over TCP only: give host:port", text)
+    shuffled = random.sample(addresses, len(addresses))  # to spread the clients, as the clients of old do
+    config = read_client_config(options.find, options.suffix, username, password)
+    return Target(tuple(shuffled), cluster, config)
 
 
-def describe(address: Address, config: ClientConfig) -> str:
+def find_prefixes(options: ConfigOptions) -> Prefixes:
+    """Return the prefixes that some options ask for."""
+    return Prefixes.parse(options.find("SSKEYIN") or "", options.find("SSKEYOUT") or "")
+
+
+def model_timeout() -> int:
+    """Return how long a run of a model may take, in ms.
+
+    Raises:
+        ValueError: `SR_MODEL_TIMEOUT` is no number above zero.
+    """
+    text = os.environ.get("SR_MODEL_TIMEOUT")
+    value = parse_integer("SR_MODEL_TIMEOUT", text) if text else _MODEL_TIMEOUT
+    if value <= 0:
+        raise ValueError(f"SR_MODEL_TIMEOUT is {value}: give a number of milliseconds above zero")
+    return value
+
+
+def describe(shards: Sequence[Shard], config: ClientConfig) -> str:
     """Return what a client says of its connection."""
+    addresses = dict.fromkeys(shard.address for shard in shards)
+    listed = "".join(f"    {address}\n" for address in addresses)
     return (
-        "Non-clustered Redis connection:\n"
-        "  Redis shards at:\n"
-        f"    {address}\n"
-        f"  Protocol: {'Unix Domain Socket' if address.is_unix else 'TCP'}\n"
+        f"{'Clustered' if shards[0].prefix else 'Non-clustered'} Redis connection:\n"
+        f"  Redis shards at:\n{listed}"
+        f"  Protocol: {'Unix Domain Socket' if shards[0].address.is_unix else 'TCP'}\n"
         "  Command parameters:\n"
         f"    Retry attempts: {config.commands.attempts}\n"
         f"    Retry interval: {config.commands.interval:g} s\n"

@@ -16,6 +16,7 @@
 #include "tensor_commands.h"
 #include "tensor_key.h"
 #include "version.h"
+#include "wait.h"
 #include "worker.h"
 #include "worker_commands.h"
 
@@ -46,6 +47,8 @@ static const struct {
     {"AI.DAGEXECUTE_RO", dag_execute_ro, "readonly getkeys-api", "read", 0},
     {"AI.DAGRUN", dag_run, "write deny-oom getkeys-api", "write", 0},
     {"AI.DAGRUN_RO", dag_run_ro, "readonly getkeys-api", "read", 0},
+    {"AI._DAGLOCAL", dag_local, "write deny-oom", "write", 0}, /* looks after its keys itself */
+    {"AI._WAIT", wait_command, "readonly", "read", 3},
     {"AI.INFO", info_command, "readonly", "read", 1},
     {"AI.CONFIG", config_command, "", "write", 0},
     /* Its answers write keys, so a server that has paused writes pauses them. */
@@ -67,7 +70,9 @@ static const char *create_commands(Context *ctx) {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         const char *name = commands[i].name;
         const int key = commands[i].key;
-        if (server.CreateCommand(ctx, name, commands[i].run, commands[i].flags, key, key, key) != MODULE_OK) return name;
+        if (server.CreateCommand(ctx, name, commands[i].run, commands[i].flags, key, key, key > 0) != MODULE_OK) {
+            return name;
+        }
         if (acl && server.SetCommandACLCategories(server.GetCommand(ctx, name), commands[i].acl_categories) !=
                        MODULE_OK) {
             return name;
@@ -92,6 +97,18 @@ static void beat(Context *ctx, Event event, uint64_t subevent, void *data) {
     shared_free_released();
     call_sweep(ctx);
     worker_sweep(ctx);
+    wait_sweep(ctx);
+}
+
+static void databases_swapped(Context *ctx, Event event, uint64_t subevent, void *data) {
+    (void)event, (void)subevent, (void)data;
+    wait_signal_all(ctx);
+}
+
+/* A replica that has lost its primary for long gets all its keys anew, and nothing tells of each. */
+static void loaded(Context *ctx, Event event, uint64_t subevent, void *data) {
+    (void)event, (void)data;
+    if (subevent == LOADING_ENDED) wait_signal_all(ctx);
 }
 
 __attribute__((visibility("default"))) int RedisModule_OnLoad(Context *ctx, String **argv, int argc);
@@ -111,10 +128,15 @@ int RedisModule_OnLoad(Context *ctx, String **argv, int argc) {
     if (!program_key_register(ctx)) return refuse(ctx, "the server refused a key type of ", "models or scripts");
     const Event clock_beat = {EVENT_CRON_LOOP, EVENT_VERSION};
     const Event client_change = {EVENT_CLIENT_CHANGE, EVENT_VERSION};
+    const Event loading = {EVENT_LOADING, EVENT_VERSION};
+    const Event swap = {EVENT_SWAP_DB, EVENT_VERSION};
     if (server.SubscribeToServerEvent(ctx, clock_beat, beat) != MODULE_OK ||
-        server.SubscribeToServerEvent(ctx, client_change, client_changed) != MODULE_OK) {
-        return refuse(ctx, "the server does not tell of ", "its clock and its clients");
+        server.SubscribeToServerEvent(ctx, client_change, client_changed) != MODULE_OK ||
+        server.SubscribeToServerEvent(ctx, loading, loaded) != MODULE_OK) {
+        return refuse(ctx, "the server does not tell of ", "its clock, its clients and its loading");
     }
+    server.SubscribeToServerEvent(ctx, swap, databases_swapped); /* older servers do not tell, see wait_sweep */
+    if (!wait_register(ctx)) return refuse(ctx, "the server does not tell of ", "changes of keys");
     if (!info_register(ctx)) return refuse(ctx, "the server refused ", "sections of INFO");
     const char *refused = create_commands(ctx);
     if (refused != NULL) return refuse(ctx, "the server refused the command ", refused);

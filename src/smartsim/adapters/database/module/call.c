@@ -119,9 +119,12 @@ struct call *call_find(Context *ctx, const struct call *call) {
     return NULL;
 }
 
+bool call_may_wait(Context *ctx) {
+    return !(server.GetContextFlags(ctx) & (CONTEXT_MULTI | CONTEXT_LUA | CONTEXT_DENY_BLOCKING));
+}
+
 bool call_allowed(Context *ctx) {
-    const int never = CONTEXT_MULTI | CONTEXT_LUA | CONTEXT_DENY_BLOCKING;
-    if (!(server.GetContextFlags(ctx) & never)) return true;
+    if (call_may_wait(ctx)) return true;
     server.ReplyWithError(ctx, "ERR Cannot run RedisAI command within a transaction or a LUA script");
     return false;
 }

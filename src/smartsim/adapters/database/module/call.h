@@ -61,7 +61,10 @@ void call_sweep(Context *ctx);
 /* Fill in the common part. The hash, for a kind whose calls join, is set afterwards and before call_find. */
 void call_init(Context *ctx, struct call *call, const struct call_kind *kind);
 
-/* Whether the command may block its client; if not, the error has been replied. */
+/* Whether the command may block its client. */
+bool call_may_wait(Context *ctx);
+
+/* The same; if not, the error has been replied. */
 bool call_allowed(Context *ctx);
 
 /* A call that is under way, or that is done but was not heard and still stands, and that asks for the same as `call` in the same

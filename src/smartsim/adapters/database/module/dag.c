@@ -1,5 +1,6 @@
 #include "dag.h"
 
+#include "dag_keys.h"
 #include "dag_parse.h"
 #include "errors.h"
 #include "run_commands.h"
@@ -57,7 +58,8 @@ static const char *persist(Context *ctx, const struct dag *dag) {
     for (size_t i = 0; i < count; i++) tensors[i] = dag->values[dag->persisted[i]].tensor;
     const int selected = server.GetSelectedDb(ctx);
     server.SelectDb(ctx, dag->call.db);
-    const char *error = run_write(ctx, &dag->persist_keys, tensors);
+    const char *error = dag->local ? dag_check_served(ctx, &dag->persist_keys) : NULL; /* a slot may have moved away */
+    if (error == NULL) error = run_write(ctx, &dag->persist_keys, tensors);
     server.SelectDb(ctx, selected);
     server.Free(tensors);
     return error;
@@ -146,7 +148,12 @@ static int execute(Context *ctx, const struct dag_form *form, String **argv, int
         dag_report_keys(ctx, argv, argc);
         return MODULE_OK;
     }
-    const char *error;
+    const char *error = NULL;
+    if (form->local) {
+        if (!call_allowed(ctx)) return MODULE_OK; /* a transaction is one slot's, as far as the server knows */
+        error = dag_check_keys(ctx, argv, argc);
+    }
+    if (error != NULL) return server.ReplyWithError(ctx, error);
     struct dag *dag = dag_parse(ctx, form, argv, argc, &error);
     if (dag == NULL) return server.ReplyWithError(ctx, error);
     call_init(ctx, &dag->call, &dag_kind);
@@ -186,5 +193,10 @@ int dag_run(Context *ctx, String **argv, int argc) {
 
 int dag_run_ro(Context *ctx, String **argv, int argc) {
     static const struct dag_form form = {.name = "AI.DAGRUN_RO", .least = 4, .deprecated = true, .read_only = true};
+    return execute(ctx, &form, argv, argc);
+}
+
+int dag_local(Context *ctx, String **argv, int argc) {
+    static const struct dag_form form = {.name = "AI._DAGLOCAL", .least = 6, .local = true};
     return execute(ctx, &form, argv, argc);
 }

@@ -179,6 +179,7 @@ struct dag *dag_parse(Context *ctx, const struct dag_form *form, String **argv, 
     }
     struct parser parser = {.ctx = ctx, .dag = server.Calloc(1, sizeof(struct dag))};
     parser.dag->timeout = options.timeout;
+    parser.dag->local = form->local;
     make_room(&parser, count, values);
     *error = parse_pieces(&parser, form, &options, pieces, count);
     server.Free(parser.names.slots);

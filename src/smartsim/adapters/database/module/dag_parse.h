@@ -45,6 +45,7 @@ struct dag {
     size_t unfinished; /* runs that wait or run */
     bool failed;       /* one of the operations */
     bool paused;       /* nobody waits for it any more: nothing else is run */
+    bool local;        /* its keys may be anywhere on this node */
 };
 
 /* Read the whole command: names are resolved; programs, and tensors that are loaded, are held. `call` is left to the

@@ -113,29 +113,3 @@ const char *dag_check_piece(const struct dag_form *form, const struct dag_piece 
     }
     return NULL;
 }
-
-/* --- Keys --- */
-
-static void report_list(Context *ctx, String **argv, const struct strings *list) {
-    for (size_t i = 0; i < list->len; i++) server.KeyAtPos(ctx, (int)(list->items - argv) + (int)i);
-}
-
-static void report_piece(Context *ctx, String **argv, const struct dag_piece *piece) {
-    struct run_arguments run;
-    if (piece->command == NULL || piece->command->kind != DAG_RUN || piece->argc < 2) return;
-    server.KeyAtPos(ctx, (int)(piece->argv - argv) + 1);
-    if (run_parse(piece->command->form, piece->argv, piece->argc, &run) == NULL) report_list(ctx, argv, &run.keys);
-}
-
-void dag_report_keys(Context *ctx, String **argv, int argc) {
-    static const struct dag_form any = {.name = "", .deprecated = true};
-    struct dag_words words = {argv, argc, 1};
-    struct dag_options options = {.timeout = 0};
-    const char *error = dag_take_options(&any, &words, &options);
-    report_list(ctx, argv, &options.load);
-    report_list(ctx, argv, &options.persist);
-    while (error == NULL && words.next < argc) {
-        const struct dag_piece piece = dag_take_piece(&words);
-        report_piece(ctx, argv, &piece);
-    }
-}

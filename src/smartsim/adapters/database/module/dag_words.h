@@ -11,6 +11,7 @@ struct dag_form {
     int least; /* words, its name included */
     bool deprecated; /* AI.DAGRUN */
     bool read_only;
+    bool local; /* AI._DAGLOCAL: its keys are not told to the server */
 };
 
 /* A command's words, and which is the next to be read. */
@@ -52,8 +53,5 @@ struct dag_piece dag_take_piece(struct dag_words *words);
 
 /* NULL, or why this cannot be an operation in this form of the command. */
 const char *dag_check_piece(const struct dag_form *form, const struct dag_piece *piece);
-
-/* For the server's question which words are keys: what is loaded, persisted and run, and the keys for scripts. */
-void dag_report_keys(Context *ctx, String **argv, int argc);
 
 #endif

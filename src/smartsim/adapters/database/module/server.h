@@ -18,21 +18,27 @@ typedef struct Digest Digest;     /* a DEBUG DIGEST under way */
 typedef struct Blocked Blocked;   /* a client that waits for its reply */
 typedef struct InfoReply InfoReply; /* an INFO under way */
 typedef struct ScanCursor ScanCursor; /* a walk over all keys */
+typedef struct User User;         /* of access control lists */
 typedef struct CallReply CallReply; /* what a command said that the module itself gave */
 typedef uint64_t Timer;
 
 enum { MODULE_OK = 0, MODULE_ERR = 1 };
 enum { MODULE_API_VERSION = 1 };
 enum { KEY_READ = 1 << 0, KEY_WRITE = 1 << 1 };
-enum { KEY_TYPE_EMPTY = 0 };
+enum { KEY_TYPE_EMPTY = 0, KEY_TYPE_LIST = 2, KEY_TYPE_HASH = 3, KEY_TYPE_STREAM = 7 };
+enum { HASH_EXISTS = 1 << 3 };
+enum { BLOCK_UNBLOCK_DELETED = 1 << 0 };
+enum { ACL_ACCESS = 1 << 4, ACL_UPDATE = 1 << 5, ACL_INSERT = 1 << 6 };
 enum { OPTION_HANDLE_IO_ERRORS = 1 << 0 };
-enum { NOTIFY_MODULE = 1 << 13 };
-enum { EVENT_CLIENT_CHANGE = 4, EVENT_CRON_LOOP = 8, EVENT_VERSION = 1 };
+enum { NOTIFY_MODULE = 1 << 13, NOTIFY_WRITES = 0x7fc | NOTIFY_MODULE }; /* all but misses, loading, and new keys */
+enum { EVENT_LOADING = 3, EVENT_CLIENT_CHANGE = 4, EVENT_CRON_LOOP = 8, EVENT_SWAP_DB = 11, EVENT_VERSION = 1 };
+enum { LOADING_ENDED = 3 };
 enum { CLIENT_CONNECTED = 0, CLIENT_DISCONNECTED = 1 };
 enum {
     CONTEXT_LUA = 1 << 0,
     CONTEXT_MULTI = 1 << 1,
     CONTEXT_REPLICA = 1 << 3,
+    CONTEXT_CLUSTER = 1 << 5,
     CONTEXT_REPLICATED = 1 << 12, /* the command came from the primary */
     CONTEXT_LOADING = 1 << 13,    /* the command came from the AOF, or the data set is being loaded */
     CONTEXT_DENY_BLOCKING = 1 << 21,
@@ -54,6 +60,7 @@ typedef struct ClientInfo {
 typedef int (*CommandFunction)(Context *ctx, String **argv, int argc);
 typedef void (*EventFunction)(Context *ctx, Event event, uint64_t subevent, void *data);
 typedef void (*PrivateDataFunction)(Context *ctx, void *data);
+typedef int (*NotificationFunction)(Context *ctx, int kind, const char *event, String *key);
 typedef void (*DisconnectFunction)(Context *ctx, Blocked *blocked);
 typedef void (*TimerFunction)(Context *ctx, void *data);
 typedef void (*InfoFunction)(InfoReply *info, int for_crash_report);
@@ -86,6 +93,7 @@ typedef struct DataTypeMethods {
       (Context *, const char *name, CommandFunction, const char *flags, int first, int last, int step)) \
     F(DataType *, CreateDataType, (Context *, const char *name, int encoding_version, DataTypeMethods *)) \
     F(int, SubscribeToServerEvent, (Context *, Event, EventFunction)) \
+    F(int, SubscribeToKeyspaceEvents, (Context *, int kinds, NotificationFunction)) \
     F(void *, Alloc, (size_t bytes)) \
     F(void *, Calloc, (size_t count, size_t size)) \
     F(void *, Realloc, (void *, size_t bytes)) \
@@ -99,6 +107,8 @@ typedef struct DataTypeMethods {
     F(Key *, OpenKey, (Context *, String *name, int mode)) \
     F(void, CloseKey, (Key *)) \
     F(int, KeyType, (Key *)) \
+    F(size_t, ValueLength, (Key *)) \
+    F(int, HashGet, (Key *, int flags, ...)) \
     F(DataType *, ModuleTypeGetType, (Key *)) \
     F(void *, ModuleTypeGetValue, (Key *)) \
     F(int, ModuleTypeSetValue, (Key *, DataType *, void *value)) \
@@ -121,6 +131,10 @@ typedef struct DataTypeMethods {
     F(Blocked *, BlockClient, \
       (Context *, CommandFunction reply, CommandFunction timed_out, PrivateDataFunction free_data, \
        long long timeout_ms)) \
+    F(Blocked *, BlockClientOnKeys, \
+      (Context *, CommandFunction ready, CommandFunction timed_out, PrivateDataFunction free_data, \
+       long long timeout_ms, String **keys, int key_count, void *data)) \
+    F(void, SignalKeyAsReady, (Context *, String *key)) \
     F(int, UnblockClient, (Blocked *, void *data)) \
     F(void *, GetBlockedClientPrivateData, (Context *)) \
     F(Blocked *, GetBlockedClientHandle, (Context *)) \
@@ -156,10 +170,17 @@ typedef struct DataTypeMethods {
     F(void, DigestEndSequence, (Digest *)) \
     F(void, Log, (Context *, const char *level, const char *format, ...))
 
-/* Redis before 7.2 and KeyDB lack these; NULL there. */
+/* Redis before 7.2 and KeyDB lack some of these; NULL there. */
 #define SERVER_OPTIONAL_FUNCTIONS(F) \
     F(Command *, GetCommand, (Context *, const char *name)) \
-    F(int, SetCommandACLCategories, (Command *, const char *categories))
+    F(int, SetCommandACLCategories, (Command *, const char *categories)) \
+    F(String *, GetCurrentUserName, (Context *)) \
+    F(User *, GetModuleUserFromUserName, (String *name)) \
+    F(void, FreeModuleUser, (User *)) \
+    F(int, ACLCheckKeyPermissions, (User *, String *key, int access)) \
+    F(Blocked *, BlockClientOnKeysWithFlags, \
+      (Context *, CommandFunction ready, CommandFunction timed_out, PrivateDataFunction free_data, \
+       long long timeout_ms, String **keys, int key_count, void *data, int flags))
 
 struct server {
 #define DECLARE(result, name, arguments) result(*name) arguments;

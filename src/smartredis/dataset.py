@@ -1,0 +1,5 @@
+"""Tensors and metadata under one name."""
+
+from smartsim.client import Dataset
+
+__all__ = ["Dataset"]

@@ -1,0 +1,5 @@
+"""Datasets as arrays of xarray."""
+
+from smartsim.client import DatasetConverter
+
+__all__ = ["DatasetConverter"]

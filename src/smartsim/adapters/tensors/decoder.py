@@ -1,0 +1,249 @@
+"""Bytes of RESP2, however they are cut, to what they say. No I/O: whoever has a socket fills the decoder's room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from smartsim.adapters.tensors import wire
+from smartsim.domain.client_errors import RedisRuntimeError, refusal
+from smartsim.ports.tensor_store import Command, Reply
+
+_ROOM: Final = 16 * 1024
+_MOST_ROOM: Final = 64 * 1024
+_LONGEST_LINE: Final = 64 * 1024
+
+_DEEPEST: Final = 32
+_LONGEST_NUMBER: Final = 20
+_KINDS: Final = b"+-:$*"
+_STATUS, _ERROR, _NUMBER, _TEXT, _LIST = _KINDS
+_LENGTHS: Final = {b"%d" % number: number for number in range(1024)}
+_GIVE_TENSORS: Final = (b"AI.TENSORGET", b"AI.DAG", b"AI._DAG")
+_TENSOR_ITEMS: Final = 6
+
+
+class Sign(Enum):
+    """What the decoder finds that is not a reply."""
+
+    MORE = auto()
+    """The bytes of the next reply are not all there."""
+
+    OPENED = auto()
+    """A list has begun."""
+
+
+More: TypeAlias = Literal[Sign.MORE]
+_MORE: Final = Sign.MORE
+_OPENED: Final = Sign.OPENED
+
+
+class ReplyDecoder:
+    """Replies, out of the bytes that are received into the room it makes.
+
+    A payload that is not there as a whole when its length is known is received into the memory of its own: that of the
+    array, for a tensor.
+
+    Args:
+        replies: how many are expected; the more, the more bytes are received at once.
+    """
+
+    def __init__(self, replies: int = 1) -> None:
+        self._room = memoryview(bytearray(min(_ROOM * replies, _MOST_ROOM)))
+        self._data = b""  # what came, but for payloads
+        self._start = 0  # of what is not decoded
+        self._lists: list[tuple[int, list[Reply]]] = []  # that are not complete, with the lengths they will have
+        self._payload: npt.NDArray[Any] | None = None  # that is not complete
+        self._payload_is_text = False
+        self._rest = memoryview(b"")  # where the rest of the payload goes
+        self._layout = wire.Layout(b"\0", (), np.dtype(np.uint8), 1)  # of the last tensor: most are alike
+
+    @property
+    def room(self) -> Sequence[memoryview]:
+        """Where the next bytes go, in this order; `received` says how many came."""
+        return (self._rest, self._room) if self._rest else (self._room,)
+
+    def received(self, count: int) -> None:
+        """Say how many bytes have come."""
+        into_payload = min(count, len(self._rest))
+        self._rest = self._rest[into_payload:]
+        self._data = self._data[self._start :] + self._room[: count - into_payload]
+        self._start = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left of what was received."""
+        return self._start == len(self._data) and not self._lists and self._payload is None
+
+    def next(self, commands: Sequence[Command], *, each: bool = False) -> Reply | More:
+        """Return the next reply, or `Sign.MORE`.
+
+        Args:
+            commands: to which it is the reply.
+            each: whether it is a list, with a reply to each of the commands; otherwise it is that to the first.
+
+        Raises:
+            GarbledReplyError: it is none.
+        """
+        lists = self._lists
+        while True:
+            command = commands[min(len(lists[0][1]), len(commands) - 1)] if each and lists else commands[0]
+            value = self._read(command) if self._payload is None else self._complete()
+            if value is _OPENED:
+                continue
+            if value is _MORE:
+                return value
+            while lists:
+                length, items = lists[-1]
+                items.append(value)
+                if len(items) < length:
+                    break
+                lists.pop()
+                value = _closed(items, command)
+            else:
+                return value
+
+    def _read(self, command: Command) -> Reply | Sign:
+        """Read one value, or the head of a list and the texts that follow it."""
+        data, start = self._data, self._start
+        stop = data.find(wire.CRLF, start)
+        if stop < 0:
+            if len(data) - start > _LONGEST_LINE or (start < len(data) and data[start] not in _KINDS):
+                raise wire.GarbledReplyError(f"{data[start : start + 60]!r} is no reply")
+            return _MORE
+        kind, line = data[start], data[start + 1 : stop]
+        self._start = stop + 2
+        if kind == _STATUS:
+            return line
+        if kind == _ERROR:
+            return refusal(_text(line), _text(command.key or b""))
+        if kind not in _KINDS:
+            raise wire.GarbledReplyError(f"{data[start : start + 60]!r} is no reply")
+        number = _LENGTHS.get(line)
+        if number is None:
+            number = _number(line)
+            if kind != _NUMBER and number < 0:
+                if line != b"-1":
+                    raise wire.GarbledReplyError(f"{line!r} is not a length")
+                return None
+        if kind == _NUMBER:
+            return number
+        return self._read_text(number, command) if kind == _TEXT else self._read_list(number, start, command)
+
+    def _read_list(self, length: int, start: int, command: Command) -> Reply | Sign:
+        """Read a list of which the head starts there, as far as it is texts."""
+        if length == _TENSOR_ITEMS and _gives_tensors(command) and self._at_tensor(start):
+            return self._read_tensor(self._layout)
+        data, start = self._data, self._start
+        items: list[Reply] = []
+        while len(items) < length and data.startswith(b"$", start):
+            stop = data.find(wire.CRLF, start)
+            size = _LENGTHS.get(data[start + 1 : stop])
+            if stop < 0 or size is None or not data.startswith(wire.CRLF, stop + 2 + size):
+                break
+            items.append(data[stop + 2 : stop + 2 + size])
+            start = stop + size + 4
+        self._start = start
+        if len(items) == length:
+            return items
+        if len(self._lists) == _DEEPEST:
+            raise wire.GarbledReplyError(f"more than {_DEEPEST} lists in one another")
+        self._lists.append((length, items))
+        return _OPENED
+
+    def _at_tensor(self, start: int) -> bool:
+        """Tell whether a whole header of a tensor is there; if so, go to its end and keep what it says."""
+        if not self._data.startswith(self._layout.header, start):
+            match = wire.HEADER.match(self._data, start)
+            if not match:
+                return False
+            try:
+                self._layout = wire.parse_tensor_header(match.group())
+            except wire.UnreadableTensorError:
+                return False
+        self._start = start + len(self._layout.header)
+        return True
+
+    def _read_text(self, size: int, command: Command) -> Reply | Sign:
+        length, items = self._lists[-1] if self._lists else (0, [])
+        if length == _TENSOR_ITEMS and len(items) == length - 1 and _gives_tensors(command):
+            layout = _layout(items, size)
+            if layout:  # the header came in pieces
+                self._lists.pop()
+                return self._read_tensor(layout)
+        data, start = self._data, self._start
+        if len(data) < start + size + 2:
+            return self._begin(np.empty(size, np.uint8), text=True)
+        self._go_past(size)
+        return data[start : start + size]
+
+    def _read_tensor(self, layout: wire.Layout) -> Reply | Sign:
+        _, shape, dtype, size = layout
+        data, start = self._data, self._start
+        if len(data) < start + size + 2:
+            return self._begin(np.empty(shape, dtype), text=False)
+        self._go_past(size)
+        return np.ndarray(shape, dtype, data, start).copy()
+
+    def _begin(self, payload: npt.NDArray[Any], *, text: bool) -> Reply | Sign:
+        """Move what is there of a payload, so that the rest is received where it belongs."""
+        elements = wire.elements_of(payload)
+        there = min(len(self._data) - self._start, len(elements))
+        elements[:there] = self._data[self._start : self._start + there]
+        self._start += there
+        self._payload, self._payload_is_text, self._rest = payload, text, elements[there:]
+        return self._complete()
+
+    def _complete(self) -> Reply | Sign:
+        """Return the payload that is being received, when it and its line end are there."""
+        payload = self._payload
+        if payload is None or self._rest or len(self._data) < self._start + 2:
+            return _MORE
+        self._go_past(0)
+        self._payload = None
+        return payload.tobytes() if self._payload_is_text else payload
+
+    def _go_past(self, size: int) -> None:
+        """Go past so many bytes of a payload, and the line end after them."""
+        end = self._start + size
+        if not self._data.startswith(wire.CRLF, end):
+            raise wire.GarbledReplyError(f"{self._data[end : end + 2]!r} where a payload should end")
+        self._start = end + 2
+
+
+def _gives_tensors(command: Command) -> bool:
+    name = command.words[0]
+    return isinstance(name, bytes) and name.startswith(_GIVE_TENSORS)
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace")
+
+
+def _number(line: bytes) -> int:
+    digits = line.removeprefix(b"-")
+    if len(line) > _LONGEST_NUMBER or not digits.isdigit() or (digits[:1] == b"0" and line != b"0"):
+        raise wire.GarbledReplyError(f"{line[:60]!r} is not a number")
+    return int(line)
+
+
+def _layout(items: Sequence[Reply], size: int) -> wire.Layout | None:
+    """Return the layout of the tensor of which everything but the elements are items of a list; None if it is none."""
+    match items:
+        case [b"dtype", bytes(type_name), b"shape", list(shape), b"blob"]:
+            sides = tuple(side for side in shape if isinstance(side, int))
+            if len(sides) == len(shape) and type_name != b"STRING":
+                return wire.layout(type_name, sides, size)
+    return None
+
+
+def _closed(items: list[Reply], command: Command) -> Reply:
+    """Return what a complete list is: a list, but for a tensor that cannot be read."""
+    match items:
+        case [b"dtype", b"STRING", b"shape", list(), b"blob", bytes()] if _gives_tensors(command):
+            key = _text(command.key or b"")
+            return RedisRuntimeError(f"The tensor under {key!r} has strings, which this client does not read", key=key)
+    return items

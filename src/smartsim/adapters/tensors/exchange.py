@@ -1,0 +1,293 @@
+"""Requests and their replies on a connection, without the connection: what is to be sent and received, and what came.
+
+Whoever has a socket drives it::
+
+    steps = exchange(requests)
+    effect = next(steps)
+    while True:  # until it ends, with the replies
+        moved = sock.sendmsg(effect.buffers) if isinstance(effect, Send) else sock.recvmsg_into(effect.buffers)[0]
+        effect = steps.send(moved)
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Generator, Sequence
+from itertools import chain, islice
+from typing import Final, NamedTuple, TypeAlias
+
+import redis
+
+from smartsim.adapters.tensors import wire
+from smartsim.adapters.tensors.decoder import More, ReplyDecoder, Sign
+from smartsim.domain.client_errors import RedisRuntimeError
+from smartsim.ports.tensor_store import Command, Reply, Request, Transaction
+
+_FIRST_WINDOW: Final = 64
+_WIDEST_WINDOW: Final = 1000
+_UNREAD: Final = 32 * 1024 * 1024
+"""About as many bytes of replies may wait at the database, which keeps them in its memory."""
+
+_MOST_BUFFERS: Final = 512  # the kernel takes 1024 at once
+
+
+_JOINED: Final = 256 * 1024
+"""Small pieces are joined up to about this size."""
+
+_MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
+_EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
+_NOT_YET: Final = ("LOADING", "ERR max number of clients")
+_FATAL: Final = "ERR Protocol error"
+
+
+class Send(NamedTuple):
+    """Send some of these bytes; say how many were sent."""
+
+    buffers: Sequence[bytes | memoryview]
+
+
+class Receive(NamedTuple):
+    """Receive at least one byte into this room; say how many came, 0 at the end of the connection.
+
+    Attributes:
+        buffers: to be filled in their order.
+        wait: if not, only what is there already; it is an error (`BlockingIOError`) when nothing is.
+    """
+
+    buffers: Sequence[memoryview]
+    wait: bool = True
+
+
+Exchange: TypeAlias = Generator[Send | Receive, int, list[Reply]]
+
+
+class LostConnectionError(ConnectionError):
+    """The connection failed, or was too slow, before every request had its reply. The cause is the error of the socket.
+
+    Args:
+        message: what happened.
+        replies: to the first of the requests.
+        handed_over: how many of the requests, from the first, had been sent whole.
+    """
+
+    def __init__(self, message: str, replies: Sequence[Reply] = (), handed_over: int = 0) -> None:
+        super().__init__(message)
+        self.replies = list(replies)
+        self.handed_over = handed_over
+
+    @property
+    def sent(self) -> bool:
+        """Whether a request without a reply was sent whole, so that the database may have carried it out."""
+        return self.handed_over > len(self.replies)
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the other side was too slow; otherwise it hung up, or could not be reached any more."""
+        return isinstance(self.__cause__, (BlockingIOError, TimeoutError))
+
+
+def lost(error: OSError, replies: Sequence[Reply] = (), handed_over: int = 0) -> LostConnectionError:
+    """Return the exception for an error of the socket, to be raised from it."""
+    slow = isinstance(error, (BlockingIOError, TimeoutError))
+    return LostConnectionError("it did not answer in time" if slow else str(error), replies, handed_over)
+
+
+def exchange(requests: Sequence[Request]) -> Exchange:
+    """Send requests and receive their replies, in their order.
+
+    What the database refuses stands among the replies, as the exception for it. The reply to a transaction is the list
+    of its commands' replies, or the first error if it was not carried out.
+
+    While many are sent, replies are received, so that they do not pile up at the database. An `OSError` of the socket
+    is to be thrown into the generator.
+
+    Raises:
+        LostConnectionError: for such an error, or when the connection ends.
+        GarbledReplyError: what came is not the replies to these requests.
+        MemoryError: there is no room for a reply.
+    """
+    outbox, inbox = _Outbox(requests), _Inbox(requests)
+    try:
+        while len(inbox.replies) < len(requests):
+            outbox.encode(len(inbox.replies) + inbox.window)
+            yield from _send(outbox, inbox)
+            overlap = inbox.window // 2 if outbox.encoded < len(requests) else 0
+            yield from _receive(inbox, outbox.encoded - overlap)
+    except _HungUpError as error:
+        raise LostConnectionError(str(error), inbox.replies, len(inbox.replies)) from None
+    except OSError as error:
+        raise lost(error, inbox.replies, outbox.handed_over) from error
+    if not inbox.decoder.empty:
+        raise wire.GarbledReplyError(f"more bytes than the replies to {len(requests)} requests")
+    return inbox.replies
+
+
+def greeting(username: str | None, password: str | None) -> list[Command]:
+    """Return the commands that begin a connection."""
+    ping = Command((b"PING",), changes=False)
+    if password is None:
+        return [ping]
+    user = () if username is None else (username.encode(),)
+    return [Command((b"AUTH", *user, password.encode())), ping]
+
+
+def check_greeting(command: Command, reply: Reply) -> None:
+    """Look at what was answered to a command of the greeting.
+
+    Raises:
+        redis.ConnectionError: the database is there, but not yet for this client.
+        redis.ResponseError: it does not want this client.
+        GarbledReplyError: it is no database.
+    """
+    if isinstance(reply, RedisRuntimeError):
+        raise (redis.ConnectionError if reply.reply.startswith(_NOT_YET) else redis.ResponseError)(reply.reply)
+    if reply != (b"PONG" if command.words == (b"PING",) else b"OK"):
+        raise wire.GarbledReplyError(f"{reply!r} to {command.words[0]!r}")
+
+
+class _HungUpError(ConnectionError):
+    """The database has refused what it cannot read, and ends the connection: nothing that follows is carried out."""
+
+
+def _send(outbox: _Outbox, inbox: _Inbox) -> Generator[Send | Receive, int, None]:
+    while outbox.buffers:
+        try:
+            count = yield Send(list(islice(outbox.buffers, _MOST_BUFFERS)))
+        except (BrokenPipeError, ConnectionResetError):
+            # The database hangs up on what is too large for it, and says so while that is still being sent.
+            try:
+                yield from _receive(inbox, outbox.encoded, wait=False)
+            except _HungUpError:
+                raise
+            except OSError:
+                pass
+            raise
+        outbox.sent(count)
+
+
+def _receive(inbox: _Inbox, replies: int, *, wait: bool = True) -> Generator[Send | Receive, int, None]:
+    """Receive until there are so many replies."""
+    while len(inbox.replies) < replies:
+        if inbox.take() is Sign.MORE:
+            count = yield Receive(inbox.decoder.room, wait)
+            if not count:
+                raise ConnectionResetError("the database closed the connection")
+            inbox.received(count)
+
+
+class _Outbox:
+    """What is to be sent, encoded as far as it may be."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self.buffers: deque[bytes | memoryview] = deque()
+        self._requests = requests
+        self._ends: list[int] = []  # of the encoded requests, in bytes from the beginning
+        self._sent = 0
+
+    @property
+    def encoded(self) -> int:
+        """How many requests are encoded."""
+        return len(self._ends)
+
+    @property
+    def handed_over(self) -> int:
+        """How many requests have been sent whole."""
+        return bisect_right(self._ends, self._sent)
+
+    def encode(self, requests: int) -> None:
+        """Encode until there are so many, or all."""
+        end = self._ends[-1] if self._ends else 0
+        small: list[bytes] = []
+        size = 0  # of the small ones together
+        for request in self._requests[self.encoded : requests]:
+            for piece in _encode(request):
+                end += len(piece)
+                if isinstance(piece, bytes) and size < _JOINED:
+                    small.append(piece)
+                    size += len(piece)
+                else:
+                    self.buffers += (b"".join(small), piece)
+                    small, size = [], 0
+            self._ends.append(end)
+        self.buffers.append(b"".join(small))
+
+    def sent(self, count: int) -> None:
+        """Say how many bytes have been sent."""
+        self._sent += count
+        while self.buffers and count >= len(self.buffers[0]):
+            count -= len(self.buffers.popleft())
+        if count:
+            self.buffers[0] = memoryview(self.buffers[0])[count:]
+
+
+def _encode(request: Request) -> list[bytes | memoryview]:
+    if isinstance(request, Command):
+        return wire.encode(request.words)
+    commands = chain.from_iterable(wire.encode(command.words) for command in request.commands)
+    return [_MULTI, *commands, _EXEC]
+
+
+class _Inbox:
+    """What is received, decoded as far as it is there.
+
+    Attributes:
+        decoder: of the bytes.
+        replies: to the first of the requests.
+    """
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self.decoder = ReplyDecoder(len(requests))
+        self.replies: list[Reply] = []
+        self._requests = requests
+        self._parts: list[Reply] = []  # what was said to MULTI and the commands that follow it
+        self._bytes = 0
+
+    @property
+    def window(self) -> int:
+        """How many requests may wait for their replies, as far as these can be foreseen."""
+        if not self.replies:
+            return _FIRST_WINDOW
+        return max(1, min(_WIDEST_WINDOW, _UNREAD * len(self.replies) // self._bytes))
+
+    def received(self, count: int) -> None:
+        """Say how many bytes have come into the decoder's room."""
+        self._bytes += count
+        self.decoder.received(count)
+
+    def take(self) -> More | None:
+        """Take the next reply out of the decoder, if it is there.
+
+        Raises:
+            _HungUpError: it is the last one on this connection.
+        """
+        request = self._requests[len(self.replies)]
+        reply = self.decoder.next((request,)) if isinstance(request, Command) else self._of_transaction(request)
+        if reply is Sign.MORE:
+            return reply
+        self.replies.append(reply)
+        if isinstance(reply, RedisRuntimeError) and reply.reply.startswith(_FATAL):
+            raise _HungUpError(reply.reply)
+        return None
+
+    def _of_transaction(self, transaction: Transaction) -> Reply | More:
+        commands, parts = transaction.commands, self._parts
+        while len(parts) <= len(commands):
+            part = self.decoder.next(commands[max(0, len(parts) - 1) :])
+            if part is Sign.MORE:
+                return part
+            parts.append(part)
+            if isinstance(part, RedisRuntimeError) and part.reply.startswith(_FATAL):
+                return part
+        reply = self.decoder.next(commands, each=True)
+        if reply is Sign.MORE:
+            return reply
+        self._parts = []
+        if refused := next((part for part in parts if isinstance(part, RedisRuntimeError)), None):
+            return refused
+        if isinstance(reply, RedisRuntimeError):
+            return reply
+        queued = [b"OK", *[b"QUEUED"] * len(commands)]
+        if parts != queued or not isinstance(reply, list) or len(reply) != len(commands):
+            raise wire.GarbledReplyError(f"{reply!r} after {parts} to a transaction")
+        return reply

@@ -1,0 +1,199 @@
+"""Many calls of a client in common round trips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from smartsim.app.client.calls import SHARDS, Call, ShardsRequest
+from smartsim.app.client.documentation import returning
+from smartsim.app.client.interface import Interface
+from smartsim.domain.client_errors import RedisReplyError, RedisRuntimeError
+from smartsim.ports.tensor_store import Reply, Request
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Pending(Generic[_T]):
+    """What a call of a pipeline will have returned once the pipeline has been carried out.
+
+    Args:
+        call: the call; what it checks of its arguments is checked here.
+        name: of the call, for messages.
+    """
+
+    def __init__(self, call: Call[_T], name: str) -> None:
+        self._call = call
+        self._name = name
+        self._error: BaseException | None = None
+        self._result: _T
+        self.wanted: Sequence[Request] | ShardsRequest | None = None
+        self._go_on(lambda: next(call))
+        if self._error is not None:
+            raise self._error
+
+    def result(self) -> _T:
+        """Return what the call returned.
+
+        Raises:
+            RedisRuntimeError: the pipeline has not been carried out yet.
+            Exception: what the call raised.
+        """
+        if self._error is not None:
+            raise self._error
+        if self.wanted is not None:
+            raise RedisRuntimeError(
+                f"The result of {self._name} is not there before the pipeline has been carried out: ask for it after "
+                "the `with` block"
+            )
+        return self._result
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the call raised."""
+        return self._error
+
+    def send(self, answer: Any) -> None:
+        """Hand the call what it wanted."""
+        self._go_on(lambda: self._call.send(answer))
+
+    def throw(self, error: Exception) -> None:
+        """Tell the call that it cannot have what it wanted."""
+        self._go_on(lambda: self._call.throw(error))
+
+    def _go_on(self, step: Callable[[], Sequence[Request] | ShardsRequest]) -> None:
+        self.wanted = None
+        try:
+            self.wanted = step()
+        except StopIteration as end:
+            self._result = end.value
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asks for the result
+            if isinstance(error, RedisReplyError) and not error.method:
+                error.method = self._name
+            self._error = error
+
+
+def _pends(method: Callable[Concatenate[Interface, _P], Call[_T]]) -> Callable[Concatenate[Pipeline, _P], Pending[_T]]:
+    """Return a method that notes what a method of the interface says, to be carried out with the other calls."""
+
+    @wraps(method)
+    def call(self: Pipeline, /, *args: _P.args, **kwargs: _P.kwargs) -> Pending[_T]:
+        return self.note(Pending(method(self.interface, *args, **kwargs), f"Pipeline.{method.__name__}"))
+
+    return returning(call, "Pending[{}]")
+
+
+class Pipeline:
+    """Calls of a client that are carried out together; see `Client.pipeline`.
+
+    They are begun in their order. A call that needs several steps (those about datasets, lists and, in a cluster, runs)
+    makes each of them together with those of the other calls: what has to come after another call as a whole belongs
+    behind the pipeline.
+
+    Args:
+        interface: of the client.
+    """
+
+    def __init__(self, interface: Interface) -> None:
+        self.interface = interface
+        self._noted: list[Pending[Any]] = []
+
+    def note(self, pending: Pending[_T]) -> Pending[_T]:
+        """Carry out a call with the others."""
+        self._noted.append(pending)
+        return pending
+
+    def all_calls(self) -> Call[None]:
+        """Return one call that is all those noted."""
+        return _together(self._noted)
+
+    def raise_first_error(self) -> None:
+        """Raise what the first call that failed has raised."""
+        for pending in self._noted:
+            if pending.error is not None:
+                raise pending.error
+
+    put_tensor = _pends(Interface.put_tensor)
+    get_tensor = _pends(Interface.get_tensor)
+    delete_tensor = _pends(Interface.delete_tensor)
+    copy_tensor = _pends(Interface.copy_tensor)
+    rename_tensor = _pends(Interface.rename_tensor)
+    tensor_exists = _pends(Interface.tensor_exists)
+    key_exists = _pends(Interface.key_exists)
+    put_bytes = _pends(Interface.put_bytes)
+    get_bytes = _pends(Interface.get_bytes)
+
+    put_dataset = _pends(Interface.put_dataset)
+    get_dataset = _pends(Interface.get_dataset)
+    delete_dataset = _pends(Interface.delete_dataset)
+    copy_dataset = _pends(Interface.copy_dataset)
+    rename_dataset = _pends(Interface.rename_dataset)
+    dataset_exists = _pends(Interface.dataset_exists)
+
+    append_to_list = _pends(Interface.append_to_list)
+    delete_list = _pends(Interface.delete_list)
+    copy_list = _pends(Interface.copy_list)
+    rename_list = _pends(Interface.rename_list)
+    get_list_length = _pends(Interface.get_list_length)
+    get_datasets_from_list = _pends(Interface.get_datasets_from_list)
+    get_dataset_list_range = _pends(Interface.get_dataset_list_range)
+
+    set_model = _pends(Interface.set_model)
+    set_model_from_file = _pends(Interface.set_model_from_file)
+    set_model_multigpu = _pends(Interface.set_model_multigpu)
+    set_model_from_file_multigpu = _pends(Interface.set_model_from_file_multigpu)
+    get_model = _pends(Interface.get_model)
+    run_model = _pends(Interface.run_model)
+    run_model_multigpu = _pends(Interface.run_model_multigpu)
+    delete_model = _pends(Interface.delete_model)
+    delete_model_multigpu = _pends(Interface.delete_model_multigpu)
+    model_exists = _pends(Interface.model_exists)
+    set_model_chunk_size = _pends(Interface.set_model_chunk_size)
+
+    set_function = _pends(Interface.set_function)
+    set_function_multigpu = _pends(Interface.set_function_multigpu)
+    set_script = _pends(Interface.set_script)
+    set_script_multigpu = _pends(Interface.set_script_multigpu)
+    set_script_from_file = _pends(Interface.set_script_from_file)
+    set_script_from_file_multigpu = _pends(Interface.set_script_from_file_multigpu)
+    get_script = _pends(Interface.get_script)
+    run_script = _pends(Interface.run_script)
+    run_script_multigpu = _pends(Interface.run_script_multigpu)
+    delete_script = _pends(Interface.delete_script)
+    delete_script_multigpu = _pends(Interface.delete_script_multigpu)
+
+
+def _together(pending: Sequence[Pending[Any]]) -> Call[None]:
+    """Carry out some calls step by step, with the requests of all in one round trip at each step."""
+    while open_calls := [call for call in pending if call.wanted is not None]:
+        if askers := [call for call in open_calls if isinstance(call.wanted, ShardsRequest)]:
+            yield from _hand_out_shards(askers)
+        else:
+            yield from _hand_out_replies(open_calls)
+
+
+def _hand_out_shards(askers: Sequence[Pending[Any]]) -> Generator[ShardsRequest, Any, None]:
+    try:
+        shards = yield SHARDS
+    except RedisReplyError as error:
+        for call in askers:
+            call.throw(error)
+    else:
+        for call in askers:
+            call.send(shards)
+
+
+def _hand_out_replies(open_calls: Sequence[Pending[Any]]) -> Generator[Sequence[Request], Any, None]:
+    wanted = [list(call.wanted) for call in open_calls if isinstance(call.wanted, Sequence)]
+    try:
+        replies: list[Reply] = yield [request for requests in wanted for request in requests]
+    except RedisReplyError as error:
+        for call in open_calls:
+            call.throw(error)
+        return
+    begin = 0
+    for call, requests in zip(open_calls, wanted, strict=True):
+        call.send(replies[begin : begin + len(requests)])
+        begin += len(requests)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from clusters import running_cluster
+from dataset_calls import CONFIG, ClusterOfOne, Watched, ask, get, make_dataset, put, state, there
+from servers import Server, running_server
+from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
+from smartsim.adapters.tensors.resp import RespTensorStore
+from smartsim.app.client.calls import carry_out
+from smartsim.app.client.datasets import (
+    copy_dataset,
+    dataset_exists,
+    delete_dataset,
+    get_dataset,
+    rename_dataset,
+)
+from smartsim.domain.client_errors import RedisRuntimeError
+from smartsim.ports.tensor_store import Request, TensorStore
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("db")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["fake", "real"])
+def database(request: pytest.FixtureRequest, server: Server) -> Iterator[TensorStore]:
+    store: TensorStore = InMemoryTensorStore() if request.param == "fake" else RespTensorStore((server.tcp,), CONFIG)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(database: TensorStore) -> TensorStore:
+    ask(database, b"FLUSHDB")
+    return database
+
+
+# --- clusters
+
+
+def test_between_slots_datasets_go_through_the_client(store: TensorStore) -> None:
+    cluster = ClusterOfOne(store)
+    put(cluster, make_dataset("d", "a", "b", value=1.0), ttl=1000)
+    put(cluster, make_dataset("e", "c", value=2.0))
+    carry_out(copy_dataset("{d}", "{e}"), cluster)
+    assert state(get(cluster, "e")) == ({"a", "b"}, {1.0})
+    assert there(store, "{e}", "a", "b", "c") == ["meta", "a", "b"]
+    carry_out(rename_dataset("{e}", "{f}"), cluster)
+    assert state(get(cluster, "f")) == ({"a", "b"}, {1.0})
+    assert there(store, "{e}", "a", "b") == []
+    for part in ("meta", "a", "b"):
+        assert 900_000 < ask(store, b"PTTL", f"{{f}}.{part}".encode()) <= 1_000_000
+
+
+def test_within_a_slot_no_tensor_is_fetched(store: TensorStore) -> None:
+    fetched: list[Request] = []
+    cluster = ClusterOfOne(Watched(store, lambda _, requests: fetched.extend(requests)))
+    put(cluster, make_dataset("d", "a", value=1.0))
+    fetched.clear()
+    carry_out(copy_dataset("{d}", "other.{d}"), cluster)
+    assert b"AI.TENSORGET" not in repr(fetched).encode()
+    assert state(carry_out(get_dataset("other.{d}", "d"), cluster)) == ({"a"}, {1.0})
+
+
+def test_names_that_a_cluster_would_spread_over_shards(store: TensorStore) -> None:
+    put(store, make_dataset("}d", "a"))
+    with pytest.raises(RedisRuntimeError, match=r"'{}d}' cannot be stored in a cluster: begin its name without '}'"):
+        put(ClusterOfOne(store), make_dataset("}d", "a"))
+
+
+# --- a real cluster
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorStore]:
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        store = RespTensorStore([node.address for node in nodes.primaries], CONFIG, cluster=True)
+        yield store
+        store.close()
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_datasets_of_a_cluster(cluster: TensorStore, number: int) -> None:
+    put(cluster, make_dataset(f"d{number}", "a", "b", value=number))
+    put(cluster, make_dataset(f"d{number}", "b", "c", value=number), ttl=1000)
+    for source, destination in (("{d%d}", "{copy%d}"), ("{d%d}", "same_slot.{d%d}")):
+        carry_out(copy_dataset(source.replace("%d", str(number)), destination.replace("%d", str(number))), cluster)
+    carry_out(rename_dataset(f"{{d{number}}}", f"{{renamed{number}}}"), cluster)
+    assert not carry_out(dataset_exists(f"{{d{number}}}"), cluster)
+    for stem in (f"{{copy{number}}}", f"same_slot.{{d{number}}}", f"{{renamed{number}}}"):
+        assert state(carry_out(get_dataset(stem, "d"), cluster)) == ({"b", "c"}, {float(number)})
+        assert 900_000 < ask(cluster, b"PTTL", f"{stem}.b".encode()) <= 1_000_000
+        carry_out(delete_dataset(stem), cluster)
+        assert there(cluster, stem, "a", "b", "c") == []
+
+
+def test_a_real_cluster_would_spread_such_names_over_shards(cluster: TensorStore) -> None:
+    with pytest.raises(RedisRuntimeError, match="cannot be stored in a cluster"):
+        put(cluster, make_dataset("}d", "a"))
