@@ -4,13 +4,16 @@ The floor is SET and GET of the same bytes on the same server over a plain socke
 `recv_into` one buffer that is used again and again. The same once more is the control: its ratio to the floor says how
 much is noise. The variants take turns in random order, so that a drift of the machine meets all alike. redis-py's own
 `set` and `get` take turns with the floor in a loop of their own: their copies push the memory of others out of the
-caches. Medians in us.
+caches. So does the SmartRedis client, which runs in an environment of its own (`make clients` makes it). Medians in us.
 
     python benchmarks/tensors.py [--quick]
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import platform
 import random
 import socket
@@ -20,9 +23,10 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import redis
@@ -35,9 +39,11 @@ from smartsim.domain.addresses import Address
 
 KIB = 1024
 MIB = 1024 * KIB
-ROUNDS = {KIB: 60, 64 * KIB: 60, MIB: 40, 16 * MIB: 2}
-BLOCKS = 60
+ROUNDS = {KIB: 60, 64 * KIB: 60, MIB: 40, 16 * MIB: 2, 256 * MIB: 1}
+BLOCKS = {KIB: 60, 64 * KIB: 60, MIB: 60, 16 * MIB: 60, 256 * MIB: 5}
 TARGET = 1.3
+TARGET_OLD = 2
+OLD_CLIENT = Path(__file__).parents[1] / "build" / "clients" / "smartredis" / "bin" / "python"
 MODULE = Path(smartsim.adapters.database.__file__).parent / "module" / "smartsim_ai.so"
 
 Variants = Mapping[str, Callable[[], object]]
@@ -76,6 +82,45 @@ class PlainSocket:
             received += self.socket.recv_into(buffer[received:])
 
 
+class OldClient:
+    """The SmartRedis client, in a process of its own.
+
+    Args:
+        address: of the database.
+    """
+
+    def __init__(self, address: Address) -> None:
+        known = {name: value for name, value in os.environ.items() if not name.startswith(("SR_", "SS", "PYTHON"))}
+        self._process = subprocess.Popen(
+            [str(OLD_CLIENT), str(Path(__file__).parent / "old_client" / "measure.py")],
+            env={**known, "SSDB": str(address), "SR_DB_TYPE": "Standalone", "SR_SOCKET_TIMEOUT": "60000"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._answer() == []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=30)
+
+    def measure(self, call: str, size: int, rounds: int) -> list[float]:
+        """Return the durations of some rounds of a call, in seconds."""
+        assert self._process.stdin
+        print(json.dumps({"call": call, "size": size, "rounds": rounds}), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> list[float]:
+        assert self._process.stdout
+        for line in self._process.stdout:  # it says some other things, too
+            if line.startswith("["):
+                durations: list[float] = json.loads(line)
+                return durations
+        raise EOFError("the SmartRedis client has ended")
+
+
 def measure(variants: Variants, rounds: int, durations: Durations) -> None:
     """Add the durations of some rounds, in each of which every variant has its turn."""
     order = list(variants)
@@ -97,7 +142,13 @@ def compare(address: Address, size: int, blocks: int) -> list[list[object]]:
     for _ in range(blocks):  # of new connections: how fast one is differs from one to the next
         floor, control = PlainSocket(address, b"floor", payload), PlainSocket(address, b"control", payload)
         peer = redis.Redis.from_url(str(address) if address.is_unix else f"redis://{address}")
-        with floor.socket, control.socket, peer, Client(cluster=False, address=str(address)) as client:
+        with (
+            floor.socket,
+            control.socket,
+            peer,
+            Client(cluster=False, address=str(address)) as client,
+            OldClient(address) as old,
+        ):
             put: Variants = {
                 "floor": floor.put,
                 "control": control.put,
@@ -109,6 +160,10 @@ def compare(address: Address, size: int, blocks: int) -> list[list[object]]:
             for calls, durations in ((put, puts), (get, gets), (peer_put, puts), (peer_get, gets)):
                 measure(calls, 2 + rounds // 10, defaultdict(list))  # to warm up
                 measure(calls, rounds, durations)
+            for call, plain, durations in (("put_tensor", floor.put, puts), ("get_tensor", floor.get, gets)):
+                old.measure(call, size, 2 + rounds // 10)
+                measure({"floor beside old": plain}, rounds, durations)
+                durations["old"] += old.measure(call, size, rounds)
             assert client.get_tensor("t").tobytes() == payload
     label = ["unix" if address.is_unix else "tcp", f"{size // KIB} KiB"]
     return [row(label, "put", puts), row(label, "get", gets)]
@@ -119,7 +174,8 @@ def row(label: list[str], call: str, durations: Durations) -> list[object]:
     medians = {name: 1e6 * statistics.median(times) for name, times in durations.items()}
     floor, client = medians["floor"], medians["client"]
     redis_py = medians["redis-py"] / medians["floor beside redis-py"]
-    return [*label, call, floor, client, client / floor, medians["control"] / floor, redis_py]
+    old = medians["old"] / medians["floor beside old"]
+    return [*label, call, floor, client, client / floor, medians["control"] / floor, redis_py, old]
 
 
 def machine() -> str:
@@ -140,10 +196,9 @@ def machine() -> str:
     )
 
 
-def main() -> None:
-    """Start a server, measure, print."""
-    quick = "--quick" in sys.argv[1:]
-    print(machine())
+@contextlib.contextmanager
+def running_server() -> Iterator[tuple[Address, Address]]:
+    """Run a database; gives the address of its unix socket and its TCP address."""
     with tempfile.TemporaryDirectory() as directory:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
@@ -157,19 +212,29 @@ def main() -> None:
             options.override_integer_option("SR_CONN_TIMEOUT", 10)
             options.override_integer_option("SR_CONN_INTERVAL", 10)
             Client(options).close()  # returns when the server is ready
-            rows = [
-                row
-                for address in (unix, Address.tcp("127.0.0.1", port))
-                for size in ROUNDS
-                for row in compare(address, size, BLOCKS // 10 if quick else BLOCKS)
-            ]
+            yield unix, Address.tcp("127.0.0.1", port)
         finally:
             server.terminate()
             server.wait(30)
-    headers = ["transport", "size", "call", "floor us", "client us", "client / floor", "control", "redis-py"]
-    print(tabulate(rows, headers, floatfmt=("", "", "", ".1f", ".1f", ".2f", ".2f", ".2f")))
+
+
+def main() -> None:
+    """Start a server, measure, print."""
+    quick = "--quick" in sys.argv[1:]
+    print(machine())
+    with running_server() as addresses:
+        rows = [
+            row
+            for address in addresses
+            for size in ROUNDS
+            for row in compare(address, size, max(1, BLOCKS[size] // 10) if quick else BLOCKS[size])
+        ]
+    headers = ["transport", "size", "call", "floor us", "client us", "client / floor", "control", "redis-py", "old"]
+    print(tabulate(rows, headers, floatfmt=("", "", "", ".1f", ".1f", ".2f", ".2f", ".2f", ".2f")))
     worst = max(float(str(row[5])) for row in rows)
     print(f"worst client / floor: {worst:.2f} (target: at most {TARGET})")
+    least = min(float(str(row[8])) / float(str(row[5])) for row in rows if row[1] != "1 KiB")
+    print(f"old / client, from 64 KiB up: at least {least:.2f} (target: {TARGET_OLD})")
 
 
 if __name__ == "__main__":

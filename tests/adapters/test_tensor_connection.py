@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 from smartsim.adapters.tensors import wire
 from smartsim.adapters.tensors.connection import TcpConnection, TensorConnection
 from smartsim.adapters.tensors.exchange import LostConnectionError
+from smartsim.ports.tensor_store import Command
 
 HEADER = b"*6\r\n$5\r\ndtype\r\n$6\r\nDOUBLE\r\n$5\r\nshape\r\n*2\r\n:2\r\n:3\r\n$4\r\nblob\r\n$48\r\n"
 DATA = np.arange(6, dtype=np.float64).reshape(2, 3)
@@ -237,3 +238,16 @@ def test_a_scalar_of_another_client_is_an_array_without_dimensions() -> None:
         scalar = connection.get_tensor(b"k")
         assert scalar.shape == ()
         assert scalar == 2.5
+
+
+@pytest.mark.parametrize("call", ["put_tensor", "get_tensor", "exchange"])
+def test_what_is_interrupted_in_the_middle_ends_the_connection(call: str) -> None:
+    def interrupted() -> Iterator[int]:
+        raise KeyboardInterrupt
+        yield 0
+
+    connection, _ = connected(REPLY, interrupted())
+    arguments = {"put_tensor": (b"k", DATA), "get_tensor": (b"k",), "exchange": ([Command((b"ANY",))],)}
+    with pytest.raises(KeyboardInterrupt):
+        getattr(connection, call)(*arguments[call])
+    assert not connection.in_step

@@ -2,20 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from servers import free_ports
 from smartsim.adapters.clock.virtual import VirtualClock
 from smartsim.adapters.database.in_memory import InMemoryDatabaseServer
 from smartsim.adapters.database.valkey import ValkeyServer
-from smartsim.adapters.network.system import SystemNetwork
 from smartsim.adapters.wlm.local import LocalWorkloadManager
 from smartsim.adapters.wlm.scripted import Script, ScriptedWorkloadManager
 from smartsim.domain.addresses import Address
-from smartsim.domain.database import ShardPlan
+from smartsim.domain.database import Database, ShardPlan
 from smartsim.domain.errors import SmartSimError, SSInternalError
 from smartsim.domain.lifecycle import Ended, JobEvent
 from smartsim.domain.steps import Step
@@ -38,15 +38,15 @@ class Running:
 
     @property
     def address(self) -> Address:
-        return Address.tcp(self.plan.bind[0], self.plan.port)
+        return self.plan.address
 
     def start(self) -> None:
         command = self.server.command(self.plan, ADMIN)
         Path(self.plan.directory).mkdir(parents=True, exist_ok=True)
         for path, content in command.files.items():
             Path(path).write_bytes(content)
-        out = f"{self.plan.directory}/shard"
-        step = Step("shard", command.argv, (), {}, self.plan.directory, f"{out}.out", f"{out}.err")
+        out = f"{self.plan.directory}/{self.plan.name}"
+        step = Step(self.plan.name, command.argv, (), {}, self.plan.directory, f"{out}.out", f"{out}.err")
         self.manager.submit([step], lambda _, event: self.events.append(event))
 
     def ready(self) -> ServerFacts:
@@ -64,23 +64,73 @@ class Running:
         assert isinstance(self.events[-1], Ended)
         return self.events[-1]
 
+    def stop(self) -> None:
+        if self.events:
+            self.manager.stop([self.plan.name], grace=0.0)
+            self.ended()
+
+
+Start = Callable[[Sequence[ShardPlan]], list[Running]]
+
 
 @pytest.fixture(params=["valkey", "memory"])
-def shard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
-    plan = ShardPlan("db_0", f"{tmp_path}/a directory", ("127.0.0.1",), SystemNetwork().free_port("127.0.0.1"))
+def prepare(request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Take plans; none is started yet."""
+    manager: WorkloadManager
+    server: DatabaseServer
+    prepared: list[Running] = []
     if request.param == "valkey":
-        local = LocalWorkloadManager()
-        running = Running(ValkeyServer(), local, lambda: _pause(0.005), plan, [])
+        manager, server = LocalWorkloadManager(), ValkeyServer()
+
+        def pass_time() -> None:
+            _pause(0.005)
     else:
         clock = VirtualClock()
-        scripted = ScriptedWorkloadManager(clock.call_later, clock, lambda _: Script(duration=None))
-        server = InMemoryDatabaseServer(scripted.runs, scripted.end)
-        running = Running(server, scripted, lambda: clock.advance(1.0), plan, [])
-    yield running
-    if running.events:
-        running.manager.stop(["shard"], grace=0.0)
-        running.ended()
-    running.manager.close()
+        manager = ScriptedWorkloadManager(clock.call_later, clock, lambda _: Script(duration=None))
+        server = InMemoryDatabaseServer(manager.runs, manager.end)
+
+        def pass_time() -> None:
+            clock.advance(1.0)
+
+    def prepare(plans: Sequence[ShardPlan]) -> list[Running]:
+        prepared.extend(Running(server, manager, pass_time, plan, []) for plan in plans)
+        return prepared
+
+    yield prepare
+    for running in prepared:
+        running.stop()
+    manager.close()
+
+
+@pytest.fixture
+def shard(prepare: Start, tmp_path: Path) -> Running:
+    (running,) = prepare([ShardPlan("db_0", f"{tmp_path}/a directory", ("127.0.0.1",), free_ports(1, 1)[0])])
+    return running
+
+
+def started_cluster(prepare: Start, tmp_path: Path, replicas: int) -> list[Running]:
+    """Three shards that are ready, and no cluster yet."""
+    database = Database("db", f"{tmp_path}/a directory", 0, "lo", 3, replicas=replicas)
+    servers = prepare(database.plan(["127.0.0.1"], *free_ports(database.num_servers, 2)))
+    for server in servers:
+        server.start()
+    for server in servers:
+        server.ready()
+    return servers
+
+
+def join(servers: Sequence[Running]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not servers[0].server.join([server.plan for server in servers], ADMIN, timeout=5.0):
+        assert time.monotonic() < deadline, "the cluster did not form"
+        servers[0].pass_time()
+
+
+def await_all_served(server: Running, *, served: bool) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while server.ready().serves_all is not served:
+        assert time.monotonic() < deadline
+        server.pass_time()
 
 
 def _pause(seconds: float) -> None:
@@ -131,3 +181,35 @@ def test_no_command_line_and_no_file_holds_the_password(shard: Running) -> None:
     assert ADMIN.password not in " ".join(command.argv)
     assert all(ADMIN.password.encode() not in content for content in command.files.values())
     assert ADMIN.password not in repr(ADMIN)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_shards_become_a_cluster_that_serves_every_key(prepare: Start, tmp_path: Path, replicas: int) -> None:
+    servers = started_cluster(prepare, tmp_path, replicas)
+    assert not any(server.ready().serves_all for server in servers)
+    join(servers)
+    assert all(server.ready().serves_all for server in servers)
+    join(servers)
+
+
+def test_a_cluster_that_lacks_a_shard_does_not_serve_every_key(prepare: Start, tmp_path: Path) -> None:
+    servers = started_cluster(prepare, tmp_path, 0)
+    join(servers)
+    servers[0].server.configure(servers[1].address, ADMIN, {"cluster-node-timeout": "500"})
+    servers[2].stop()
+    await_all_served(servers[1], served=False)
+    with pytest.raises(SmartSimError, match="db_2"):
+        join(servers)
+
+
+def test_a_replica_takes_over_from_its_shard(prepare: Start, tmp_path: Path) -> None:
+    servers = started_cluster(prepare, tmp_path, 1)
+    join(servers)
+    assert [server.ready().is_replica for server in servers] == [False] * 3 + [True] * 3
+    servers[0].stop()
+    deadline = time.monotonic() + DEADLINE
+    while servers[3].ready().is_replica:
+        assert time.monotonic() < deadline
+        servers[3].pass_time()
+    await_all_served(servers[3], served=True)
+    await_all_served(servers[1], served=True)

@@ -29,6 +29,17 @@ def test_each_number_has_its_variable() -> None:
     assert config.socket_timeout == 0.25
 
 
+def test_what_is_given_to_log_in_with_comes_before_what_the_environment_says() -> None:
+    environment = {"SR_DB_USERNAME": "reader", "SR_DB_PASSWORD": "secret"}
+    config = read_client_config(environment.get)
+    assert (config.username, config.password) == ("reader", "secret")
+    assert "secret" not in repr(config)
+    config = read_client_config(environment.get, "", "writer", "other")
+    assert (config.username, config.password) == ("writer", "other")
+    config = read_client_config({"SR_DB_PASSWORD": ""}.get)
+    assert (config.username, config.password) == (None, None)
+
+
 @pytest.mark.parametrize("text", ["abc", "1.5", "1 ", "0x10", "--1", "٣", "99999999999", "0", "-3"])
 def test_a_number_that_cannot_be_is_named_with_its_variable(text: str) -> None:
     with pytest.raises(ValueError, match=f"SR_CMD_TIMEOUT_ocean is '?{text}"):

@@ -1,8 +1,10 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartsim.domain.database import Database, choose_interfaces
+from smartsim.domain.database import SLOTS, Database, choose_interfaces
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
 
 NAMES = st.lists(st.sampled_from(["lo", "eth0", "hsn0", "hsn1", "ipogif0", "ib0", "ib1"]), unique=True)
@@ -37,10 +39,55 @@ def test_a_plan_has_the_shard_with_its_addresses() -> None:
     assert (shard.name, shard.directory, shard.bind, shard.port) == ("db_0", "/exp/db", ("127.0.0.1", "10.0.0.1"), 6400)
 
 
-@pytest.mark.parametrize("db_nodes", [2, 3])
-def test_clusters_are_refused_with_the_reason(db_nodes: int) -> None:
-    with pytest.raises(SSUnsupportedError, match=r"size 2|single-shard"):
-        Database("db", "/", 6379, "lo", db_nodes)
+@given(st.integers(3, 500), st.integers(0, 3))
+def test_a_cluster_parts_all_slots_among_its_shards(db_nodes: int, replicas: int) -> None:
+    servers = Database("db", "/", 0, "lo", db_nodes, replicas=replicas).plan(["127.0.0.1", "10.0.0.1"], 6400, 16400)
+    places = [server.place for server in servers if server.place is not None]
+    assert len(places) == len(servers) == db_nodes * (1 + replicas)
+    assert [server.name for server in servers] == [f"db_{index}" for index in range(len(servers))]
+    assert [server.address.port for server in servers] == list(range(6400, 6400 + len(servers)))
+    assert [place.bus_port for place in places] == list(range(16400, 16400 + len(servers)))
+    shards, copies = places[:db_nodes], places[db_nodes:]
+    assert [slot for place in shards for slot in range(place.slots[0], place.slots[1] + 1)] == list(range(SLOTS))
+    sizes = {place.slots[1] - place.slots[0] for place in shards}
+    assert max(sizes) - min(sizes) <= 1
+    assert not any(place.is_replica for place in shards)
+    for place in copies:
+        assert place.is_replica
+        assert place.slots == shards[place.shard].slots
+    assert all(count == replicas for count in Counter(place.shard for place in copies).values())
+
+
+def test_three_shards_begin_where_other_tools_have_them_begin() -> None:
+    servers = Database("db", "/", 0, "lo", 3).plan(["127.0.0.1"], 6400, 16400)
+    assert [server.place and server.place.slots for server in servers] == [(0, 5460), (5461, 10922), (10923, 16383)]
+
+
+def test_a_cluster_of_two_is_refused_with_the_reason() -> None:
+    with pytest.raises(SSUnsupportedError, match="size 2"):
+        Database("db", "/", 6379, "lo", 2)
+
+
+@pytest.mark.parametrize(
+    ("port", "db_nodes", "replicas", "error", "words"),
+    [
+        (0, 3, -1, ValueError, "-1"),
+        (0, 3, "1", TypeError, "'1'"),
+        (0, 3, True, TypeError, "True"),
+        (0, 1, 1, ValueError, "db_nodes=3"),
+        (65533, 3, 1, ValueError, "65530 or less"),
+        (0, SLOTS + 1, 0, ValueError, str(SLOTS + 1)),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_named(
+    port: int, db_nodes: int, replicas: int, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        Database("db", "/", port, "lo", db_nodes, replicas=replicas)
+
+
+def test_the_last_port_may_be_that_of_the_last_server() -> None:
+    assert Database("db", "/", 65533, "lo", 3).plan(["127.0.0.1"], 65533, 1)[-1].port == 65535
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,15 @@ PATHS = {
     "smartsim.ml.torch": "serialize_model",
     "smartsim.ml.onnx": "serialize_model",
     "smartsim.testing": "Script fake_adapters VirtualClock InMemoryFileSystem InMemoryEventLog InMemoryWorkSource "
-    "AffineRuntime AffineSerializer",
+    "AffineRuntime AffineSerializer InMemoryTensorStore AsyncInMemoryTensorStore",
     "smartsim.embedding": "Adapters system_adapters WorkloadManager FileSystem EventLog Step ModelRuntime WorkSource",
-    "smartsim.client": "Client",
-    "smartredis": "Client ConfigOptions LogContext SRObject log_data log_warning log_error LLQuiet LLInfo LLDebug "
-    "LLDeveloper",
+    "smartsim.client": "Client AsyncClient Dataset DatasetConverter Pipeline Pending Stream AsyncStream",
+    "smartredis": "Client ConfigOptions Dataset DatasetConverter LogContext SRObject log_data log_warning log_error "
+    "LLQuiet LLInfo LLDebug LLDeveloper",
+    "smartredis.dataset": "Dataset",
+    "smartredis.dataset_utils": "DatasetConverter",
+    "smartredis.util": "Dtypes init_default exception_handler typecheck",
+    "smartredis.smartredisPy": "SRLoggingLevel",
     "smartredis.error": "RedisReplyError RedisConnectionError RedisTimeoutError RedisRuntimeError RedisKeyError "
     "RedisBadAllocError RedisDatabaseError RedisInternalError",
 }
@@ -84,7 +88,7 @@ def test_experiment_takes_the_arguments_that_scripts_pass(method: str) -> None:
         parameter.replace(annotation=parameter.empty)
         for name, parameter in signature.parameters.items()
         # What is new with us can be given by name only, so that it is in nobody's way.
-        if name != "self" and not (parameter.kind is parameter.KEYWORD_ONLY and name in ("adapters", "grace"))
+        if name != "self" and not (parameter.kind is parameter.KEYWORD_ONLY and name in ("adapters", "grace", "replicas"))
     ]
     assert str(inspect.Signature(parameters)) == f"({SIGNATURES[method]})"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 import ml_models
 from old_clients import torch_models
-from old_clients.database import Database, running_database
+from old_clients.database import Database, running_cluster, running_database
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +25,21 @@ def database(shared: Database) -> Database:
     shared.client.flushall()
     shared.client.config_resetstat()
     return shared
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Database]]:
+    """A cluster of three shards, each with a worker, likewise."""
+    with running_cluster(tmp_path_factory.mktemp("cluster"), shards=3) as databases:
+        yield databases
+
+
+@pytest.fixture
+def shards(shared_cluster: Sequence[Database]) -> Sequence[Database]:
+    """The cluster, empty."""
+    for shard in shared_cluster:
+        shard.client.flushall()
+    return shared_cluster
 
 
 @pytest.fixture

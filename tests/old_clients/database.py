@@ -61,17 +61,18 @@ class Database:
 
 
 @contextlib.contextmanager
-def running_database(directory: Path, *options: str, worker: bool = True) -> Iterator[Database]:
+def running_database(directory: Path, *options: str, worker: bool = True, port: int = 0) -> Iterator[Database]:
     """Run a server with the module.
 
     Args:
         directory: where it works.
         *options: more of its command line.
         worker: whether to run a worker for the CPU beside it; it is ready then.
+        port: to listen on; 0 for a free one.
     """
     arguments = [*_WORKER, *options, "--loadmodule", str(MODULE)]
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(running_server(directory, *arguments, module=False))
+        server = stack.enter_context(running_server(directory, *arguments, port=port, module=False))
         client = redis.Redis(host=server.tcp.host, port=server.tcp.port, socket_timeout=DEADLINE)
         stack.callback(client.close)
         if worker:
@@ -80,11 +81,12 @@ def running_database(directory: Path, *options: str, worker: bool = True) -> Ite
 
 
 @contextlib.contextmanager
-def running_cluster(directory: Path, shards: int) -> Iterator[Sequence[Database]]:
+def running_cluster(directory: Path, *options: str, shards: int) -> Iterator[Sequence[Database]]:
     """Run a cluster, with a worker beside each shard; it is ready then.
 
     Args:
         directory: where it works.
+        *options: of each server.
         shards: how many.
     """
     with contextlib.ExitStack() as stack:
@@ -92,10 +94,14 @@ def running_cluster(directory: Path, shards: int) -> Iterator[Sequence[Database]
         for number in range(shards):
             path = directory / str(number)
             path.mkdir()
-            options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
-            databases.append(stack.enter_context(running_database(path, *options)))
+            databases.append(stack.enter_context(running_database(path, *cluster_mode(), *options)))
         join([connect_node(stack, database.server) for database in databases])
         yield databases
+
+
+def cluster_mode() -> list[str]:
+    """Return what the command line of a server says that is a shard."""
+    return ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,14 @@ def smartredis(
     Returns:
         What it returned, as JSON can tell it.
     """
-    kind = "Clustered" if "," in address else "Standalone"
-    settings = {"SSDB": address, "SR_DB_TYPE": kind, "SR_LOG_LEVEL": "QUIET", **(variables or {})}
-    return _run(interpreter("smartredis"), program, case, settings, arguments)
+    return _run(interpreter("smartredis"), program, case, _settings(address) | (variables or {}), arguments)
+
+
+def ours(program: str, case: str, address: str, variables: dict[str, str] | None = None, /, **arguments: Any) -> Any:
+    """Run a function of a program that was written for SmartRedis with the client of this project, as `smartredis`."""
+    path = {name: value for name, value in os.environ.items() if name == "PYTHONPATH"}  # the package may be there
+    settings = _settings(address) | path | (variables or {})
+    return _run(Path(sys.executable), program, case, settings, arguments)
 
 
 def redisai(case: str, address: str, /, **arguments: Any) -> Any:
@@ -58,6 +64,11 @@ def redisai(case: str, address: str, /, **arguments: Any) -> Any:
 def clean_environment() -> dict[str, str]:
     """Return the environment of the tests without what would tell a client or an interpreter of something else."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+
+
+def _settings(address: str) -> dict[str, str]:
+    kind = "Clustered" if "," in address else "Standalone"
+    return {"SSDB": address, "SR_DB_TYPE": kind, "SR_LOG_LEVEL": "QUIET"}
 
 
 def _run(python: Path, program: str, case: str, variables: dict[str, str], arguments: dict[str, Any]) -> Any:

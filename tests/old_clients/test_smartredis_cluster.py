@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 import ml_models
-from old_clients.database import Database, running_cluster
+from old_clients.database import Database
 from old_clients.old_client import smartredis
 
 run = partial(smartredis, "smartredis_cluster.py")
 NAMES = [f"tensor_{number}" for number in range(12)]
 PREFIXES = (b"{\0\0}", b"{8M}", b"{\xed\xeb}")  # for the slots 0, 5461 and 10923, with which the shards begin
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Database]]:
-    """A cluster of three shards, each with a worker."""
-    with running_cluster(tmp_path_factory.mktemp("cluster"), shards=3) as databases:
-        yield databases
-
-
-@pytest.fixture
-def shards(cluster: Sequence[Database]) -> Sequence[Database]:
-    """The cluster, empty."""
-    for shard in cluster:
-        shard.client.flushall()
-    return cluster
 
 
 @pytest.fixture

@@ -10,12 +10,16 @@ import numpy.typing as npt
 import smartredis
 from smartsim import Experiment, __version__
 from smartsim.client import (
+    AsyncClient,
     Client,
     ConfigOptions,
+    Dataset,
     LLInfo,
     LogContext,
+    Pending,
     RedisConnectionError,
     RedisReplyError,
+    Stream,
     log_data,
     log_error,
     log_warning,
@@ -154,6 +158,68 @@ def exchange(options: ConfigOptions) -> npt.NDArray[Any]:
         client.log_data(LLInfo, f"found: {found}")
         field: npt.NDArray[Any] = other.get_tensor("field")
         return field
+
+
+def keep_a_step(client: Client, step: int) -> list[str]:
+    dataset = Dataset(f"step_{step}")
+    dataset.add_tensor("pressure", np.ones((8, 8)))
+    dataset.add_meta_scalar("time", 0.1 * step)
+    dataset.add_meta_string("solver", "implicit")
+    client.put_dataset(dataset, ttl=3600)
+    client.append_to_list("steps", dataset)
+    steps: list[Dataset] = client.get_datasets_from_list("steps")
+    last: Dataset = client.get_dataset(f"step_{step}")
+    times: npt.NDArray[Any] = last.get_meta_scalars("time")
+    client.put_bytes("note", f"{times[0]}".encode())
+    length: int = client.get_list_length("steps")
+    assert length == len(steps)
+    return [one.get_name() for one in steps]
+
+
+def double(x: Any) -> Any:
+    return 2 * x
+
+
+def infer(client: Client, blob: bytes) -> str:
+    client.set_model("layer", blob, "TORCH", device="CPU", batch_size=8)
+    client.run_model("layer", inputs=["x"], outputs=["y"])
+    client.set_function("double", double)
+    client.run_script("double", "double", ["y"], ["z"])
+    (info,) = client.get_ai_info(["127.0.0.1:6379"], "layer")
+    calls: str = info["calls"]
+    (node,) = client.get_db_node_info(["127.0.0.1:6379"])
+    memory: str = node["Memory"]["used_memory"]
+    return client.get_script("double") + calls + memory
+
+
+def exchange_many(client: Client) -> float:
+    with client.pipeline() as pipeline:
+        pipeline.put_tensor("a", np.ones(3))
+        array: Pending[npt.NDArray[Any]] = pipeline.get_tensor("a")
+        there: Pending[bool] = pipeline.tensor_exists("b")
+    return float(array.result().sum()) if not there.result() else 0.0
+
+
+def train(client: Client) -> int:
+    stream: Stream = client.stream("samples", capacity=16)
+    stream.publish(Dataset("sample"), timeout=10)
+    stream.end()
+    return sum(dataset.get_tensor("x").size for dataset in stream.consume(group="trainer", timeout=60))
+
+
+async def exchange_awaited(address: str) -> npt.NDArray[Any]:
+    async with AsyncClient(cluster=False, address=address, password="secret") as client:
+        await client.put_tensor("x", np.ones(3))
+        found: bool = await client.poll_tensor("x", 100, 10)
+        assert found
+        async with client.pipeline() as pipeline:
+            pending = pipeline.get_tensor("x")
+        datasets: list[Dataset] = await client.get_datasets_from_list("steps")
+        assert not datasets
+        async for dataset in await client.stream("samples").consume(timeout=1):
+            assert dataset.get_tensor_names()
+        result: npt.NDArray[Any] = pending.result() + await client.get_tensor("x")
+        return result
 
 
 def connect() -> npt.NDArray[Any]:

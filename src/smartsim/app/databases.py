@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import secrets
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from smartsim.app.checkpoints import RecordedServer, read_checkpoint, write_checkpoint
 from smartsim.app.jobs import Job, Jobs
 from smartsim.app.logs import get_logger
-from smartsim.app.orchestrator import Orchestrator, RunningShard, Service
+from smartsim.app.orchestrator import Orchestrator
+from smartsim.app.placement import place
 from smartsim.app.reports import tail
-from smartsim.domain.addresses import Address
-from smartsim.domain.database import ShardPlan, choose_interfaces
-from smartsim.domain.errors import SmartSimError, SSInternalError
+from smartsim.app.service import RunningShard, Service
+from smartsim.domain.client_environment import Endpoint
+from smartsim.domain.database import ShardPlan
+from smartsim.domain.errors import SmartSimError
 from smartsim.domain.steps import Step
 from smartsim.ports.database_server import Credentials, DatabaseServer, ServerFacts
 from smartsim.ports.file_system import FileSystem
 
 if TYPE_CHECKING:
+    from smartsim.domain.addresses import Address
     from smartsim.ports.clock import Clock
     from smartsim.ports.network import Network
 
 START_TIMEOUT = 60.0  # seconds that a shard has from its start to its first answer
 _PROBE_TIMEOUT = 5.0  # seconds that one answer may take
 _PROBE_INTERVAL = 0.01  # seconds between two questions to a shard that is starting
+_JOIN_INTERVAL = 0.02  # seconds between two looks at a cluster that is forming
 _SAVE_TIMEOUT = 60.0  # seconds that a shard which answers may take to save its data before it ends
 _SECRET_FILE = "admin_password"  # noqa: S105 - the name of the file
 _ADMINISTRATOR = "admin"
-_CHECKPOINT_VERSION = 1
-_DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError)  # what reading a damaged checkpoint raises
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,6 @@ class ShardStart:
     plan: ShardPlan
     credentials: Credentials
     argv: tuple[str, ...]
-
-    @property
-    def address(self) -> Address:
-        """Where clients will find it."""
-        return Address.tcp(self.plan.bind[0], self.plan.port)
 
 
 class Databases:
@@ -81,12 +77,27 @@ class Databases:
         self._started: list[Orchestrator] = []
 
     def running(self) -> list[Orchestrator]:
-        """Return the databases whose shards run, in the order of their start."""
-        return [database for database in list(self._started) if self._all_run(database)]
+        """Return the databases that run, with all of their shards, in the order of their start."""
+        return [database for database in list(self._started) if self._addresses(database) is not None]
 
-    def _all_run(self, database: Orchestrator) -> bool:
-        jobs = self._jobs_of(database)
-        return bool(jobs) and not any(job.state.is_final for job in jobs)
+    def left(self) -> list[Orchestrator]:
+        """Return the databases of which anything runs."""
+        return [
+            database
+            for database in list(self._started)
+            if not all(job.state.is_final for job in self._jobs_of(database))
+        ]
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the databases that run, as applications see them."""
+        found = [(database.name, self._addresses(database)) for database in list(self._started)]
+        return [Endpoint(name, addresses) for name, addresses in found if addresses is not None]
+
+    def _addresses(self, database: Orchestrator) -> tuple[Address, ...] | None:
+        if database.service is None:
+            return None
+        alive = {job.entity for job in self._jobs_of(database) if not job.state.is_final}
+        return database.service.addresses(lambda shard: shard.plan.name in alive)
 
     def plan(self, databases: Sequence[Orchestrator]) -> list[ShardStart]:
         """Find everything that databases need, and write their configurations.
@@ -94,15 +105,11 @@ class Databases:
         Raises:
             SmartSimError: an interface does not exist, or a port is taken; nothing was written.
         """
-        placed = [(database, self._place(database)) for database in databases]
-        places = Counter((address, plan.port) for _, plans in placed for plan in plans for address in plan.bind)
-        for (address, port), count in places.items():
-            if count > 1:
-                raise SmartSimError(f"Port {port} of {address} is asked for {count} times: give each database its own")
+        placed = place(databases, self._network, local=self._launcher == "local")
         for database in databases:
             self._refuse_left_running(database)
         starts: list[ShardStart] = []
-        for database, plans in placed:
+        for database, plans in zip(databases, placed, strict=True):
             credentials = Credentials(_ADMINISTRATOR, secrets.token_urlsafe(24))
             self._files.make_directory(database.path, 0o700)
             secret = posixpath.join(database.path, _SECRET_FILE)
@@ -114,46 +121,8 @@ class Databases:
                 starts.append(ShardStart(database, plan, credentials, command.argv))
         return starts
 
-    def _refuse_left_running(self, database: Orchestrator) -> None:
-        """See that no server of an earlier driver works in the directory: its password would be overwritten."""
-        try:
-            found: dict[str, Any] = json.loads(self._files.read(database.checkpoint_file))
-            credentials = self._credentials(database)
-            for shard in found["shards"]:
-                address = Address.tcp(shard["bind"][0], shard["port"])
-                facts = self._server.probe(address, credentials, _PROBE_TIMEOUT)
-                if facts is not None and facts.run_id == shard["server_run_id"]:
-                    break
-            else:
-                return
-        except (OSError, *_DAMAGED, SSInternalError):
-            return  # no checkpoint, or one of a database that is no more
-        raise SmartSimError(
-            f"{shard['name']} of an earlier driver still runs at {address} in {database.path}: take it over with "
-            f"reconnect_orchestrator({database.checkpoint_file!r}), or choose another path"
-        )
-
-    def _credentials(self, database: Orchestrator) -> Credentials:
-        secret = self._files.read(posixpath.join(database.path, _SECRET_FILE))
-        return Credentials(_ADMINISTRATOR, secret.decode().strip())
-
-    def _place(self, database: Orchestrator) -> tuple[ShardPlan, ...]:
-        available = self._network.interfaces()
-        names = choose_interfaces(database.interfaces, available, local=self._launcher == "local")
-        addresses = [available[name] for name in names]
-        port = database.port or self._network.free_port(addresses[0])
-        plans = database.plan(addresses, port)
-        for plan in plans:
-            for address in plan.bind:
-                if not self._network.port_is_free(address, plan.port):
-                    raise SmartSimError(
-                        f"Port {plan.port} of {address} is in use, so {plan.name} cannot be started: "
-                        "stop what listens there, choose another port, or port=0 for any that is free"
-                    )
-        return plans
-
     def await_ready(self, starts: Sequence[ShardStart], jobs: Sequence[Job]) -> None:
-        """Wait until shards answer, and take them into service.
+        """Wait until shards answer, and clusters have formed, and take them into service.
 
         Args:
             starts: what was started.
@@ -163,58 +132,67 @@ class Databases:
             SmartSimError: one ended instead, or did not answer in time; those that run are left to the caller.
         """
         deadline = self._clock.monotonic() + START_TIMEOUT
-        shards = [
-            RunningShard(start.plan, start.address, self._await_answer(start, job, deadline))
-            for start, job in zip(starts, jobs, strict=True)
-        ]
+        answers = [self._await_answer(start, job, deadline) for start, job in zip(starts, jobs, strict=True)]
         for database in {start.database: None for start in starts}:
-            own = tuple(shard for start, shard in zip(starts, shards, strict=True) if start.database is database)
-            credentials = next(start.credentials for start in starts if start.database is database)
-            database.bind(Service(self._server, credentials, own))
-            database.port = own[0].plan.port
+            own = [index for index, start in enumerate(starts) if start.database is database]
+            if database.is_cluster:
+                self._await_cluster([starts[index] for index in own], [jobs[index] for index in own], deadline)
+            shards = tuple(RunningShard(starts[index].plan, answers[index]) for index in own)
+            database.bind(Service(self._server, starts[own[0]].credentials, shards))
+            database.port = shards[0].plan.port
             if database not in self._started:
                 self._started.append(database)
-            self._write_checkpoint(database, own)
+            self._write_checkpoint(database, shards)
 
     def _await_answer(self, start: ShardStart, job: Job, deadline: float) -> ServerFacts:
         while True:
-            facts = self._server.probe(start.address, start.credentials, _PROBE_TIMEOUT)
+            facts = self._server.probe(start.plan.address, start.credentials, _PROBE_TIMEOUT)
             # The process is looked at after the answer: what answered was this one, not one that took its port before.
             ready = facts is not None and facts.has_workers
-            ended = self._jobs.wait_ended([job], 0.0 if ready else _PROBE_INTERVAL)
-            if ended:
-                raise SmartSimError(
-                    f"Orchestrator failed during startup See {start.database.path} for details: {start.plan.name} "
-                    f"ended with {job.state.reason or 'no error'}\n{self._tail(job.step)}"
-                )
+            self._jobs.wait_ended([job], 0.0 if ready else _PROBE_INTERVAL)
+            self._refuse_failed(start, job, deadline, f"did not answer at {start.plan.address}")
             if facts is not None and ready:
                 return facts
-            if self._clock.monotonic() > deadline:
-                raise SmartSimError(
-                    f"Orchestrator failed during startup See {start.database.path} for details: {start.plan.name} "
-                    f"did not answer at {start.address} within {START_TIMEOUT:.0f} s\n{self._tail(job.step)}"
-                )
+
+    def _await_cluster(self, starts: Sequence[ShardStart], jobs: Sequence[Job], deadline: float) -> None:
+        plans = [start.plan for start in starts]
+        joined, reason = False, ""
+        while not joined:
+            try:
+                joined = self._server.join(plans, starts[0].credentials, _PROBE_TIMEOUT)
+            except SmartSimError as error:
+                reason = f" ({error})"
+            self._jobs.wait_ended(jobs, 0.0 if joined else _JOIN_INTERVAL)
+            for start, job in zip(starts, jobs, strict=True):
+                self._refuse_failed(start, job, deadline, f"did not find its cluster{reason}")
+        database = starts[0].database
+        get_logger(__name__).info(f"Database cluster {database.name} created with {database.num_shards} shards")
+
+    def _refuse_failed(self, start: ShardStart, job: Job, deadline: float, lateness: str) -> None:
+        if job.state.is_final:
+            what = f"ended with {job.state.reason or 'no error'}"
+        elif self._clock.monotonic() > deadline:
+            what = f"{lateness} within {START_TIMEOUT:.0f} s"
+        else:
+            return
+        raise SmartSimError(
+            f"Orchestrator failed during startup See {start.database.path} for details: {start.plan.name} {what}\n"
+            f"{self._tail(job.step)}"
+        )
 
     def _tail(self, step: Step) -> str:
         return "\n".join(filter(None, (tail(self._files, step.stdout), tail(self._files, step.stderr))))
 
     def stop(self, database: Orchestrator, grace: float) -> None:
-        """End a database: its server is asked to, and made to when it does not.
+        """End a database: its servers are asked to, and made to when they do not.
 
         Raises:
             SmartSimError: it did not end.
         """
-        jobs = self._jobs_of(database)
-        service = database.service
-        left = [job for job in jobs if not job.state.is_final]
-        if service is not None and left:
+        left = [job for job in self._jobs_of(database) if not job.state.is_final]
+        if database.service is not None and left:
             self._jobs.expect_end(left, by="the user")
-            for shard in service.shards:
-                try:
-                    if service.server.probe(shard.address, service.credentials, grace) is not None:
-                        service.server.shut_down(shard.address, service.credentials, _SAVE_TIMEOUT)
-                except SmartSimError as error:
-                    get_logger(__name__).debug(str(error))  # it is stopped as a process below
+            self._shut_down(database.service, {job.entity for job in left}, grace)
         database.bind(None)
         if database in self._started:
             self._started.remove(database)
@@ -223,91 +201,104 @@ class Databases:
             if not self._jobs.wait_stopped(left, grace):
                 raise SmartSimError(f"The database {database.name!r} did not end: {', '.join(map(str, left))}")
 
+    def _shut_down(self, service: Service, names: Collection[str], grace: float) -> None:
+        # The last ones first: a replica is not to take over from a shard that was stopped.
+        for shard in reversed(service.shards):
+            try:
+                if shard.plan.name in names and service.server.probe(shard.address, service.credentials, grace):
+                    service.server.shut_down(shard.address, service.credentials, _SAVE_TIMEOUT)
+            except SmartSimError as error:
+                get_logger(__name__).debug(str(error))  # it is stopped as a process
+
     def _jobs_of(self, database: Orchestrator) -> list[Job]:
         found = [self._jobs.latest(node.name) for node in database.entities]
-        return [job for job in found if job is not None]
+        return [job for job in found if job is not None and job.owner is database]
 
-    # Checkpoints
-
-    def _write_checkpoint(self, database: Orchestrator, running: Sequence[RunningShard]) -> None:
-        shards = [
-            {
-                "name": shard.plan.name,
-                "bind": list(shard.plan.bind),
-                "port": shard.plan.port,
-                "server_run_id": shard.facts.run_id,
-                "step": job.step.name,
-                "command": list(job.step.command),
-                "stdout": job.step.stdout,
-                "stderr": job.step.stderr,
-                "run": job.run,
-                "handle": self._jobs.handle(job),
-            }
-            for shard, job in zip(running, self._jobs_of(database), strict=True)
+    def _write_checkpoint(self, database: Orchestrator, shards: Sequence[RunningShard]) -> None:
+        servers = [
+            RecordedServer(shard.plan, shard.facts.run_id, job.step, job.run, self._jobs.handle(job))
+            for shard, job in zip(shards, self._jobs_of(database), strict=True)
         ]
-        checkpoint = {
-            "format": "smartsim-next database checkpoint",
-            "version": _CHECKPOINT_VERSION,
-            "launcher": self._launcher,
-            "host": self._network.hostname(),
-            "db_identifier": database.name,
-            "path": database.path,
-            "interfaces": list(database.interfaces),
-            "shards": shards,
-        }
-        self._files.write(database.checkpoint_file, json.dumps(checkpoint, indent=2).encode() + b"\n", 0o600)
+        write_checkpoint(self._files, database, servers, self._launcher, self._network.hostname())
 
-    def reconnect(self, checkpoint: str, make: Callable[..., Orchestrator]) -> Orchestrator:
+    # Those of earlier drivers
+
+    def reconnect(self, path: str, make: Callable[..., Orchestrator]) -> Orchestrator:
         """Take over a database that an earlier driver started.
 
         Args:
-            checkpoint: the file.
+            path: of the checkpoint.
             make: makes the database from keyword arguments.
 
         Raises:
             FileNotFoundError: there is no such file.
             SmartSimError: the file is not a checkpoint, or what it describes does not run any more.
         """
-        try:
-            text = self._files.read(checkpoint)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"The SmartSim database config file {checkpoint} cannot be found.") from None
-        try:
-            found: dict[str, Any] = json.loads(text)
-            if found["version"] != _CHECKPOINT_VERSION:
+        checkpoint = read_checkpoint(self._files, path)
+        database = make(
+            path=checkpoint.path,
+            port=checkpoint.servers[0].plan.port,
+            interface=list(checkpoint.interfaces),
+            db_nodes=checkpoint.db_nodes,
+            replicas=checkpoint.replicas,
+            db_identifier=checkpoint.db_identifier,
+        )
+        credentials = self._read_credentials(database.path)
+        # All of them before the first is followed.
+        probed = [(server, self._find(server, credentials)) for server in checkpoint.servers]
+        found = [(server, facts) for server, facts in probed if facts is not None]
+        service = Service(self._server, credentials, tuple(RunningShard(server.plan, facts) for server, facts in found))
+        lost = [server.plan for server, facts in probed if facts is None]
+        if len(service.addresses(lambda _: True) or ()) < checkpoint.db_nodes:
+            silent = ", ".join(f"{plan.address}, where {plan.name} ran" for plan in lost)
+            raise SmartSimError(f"Failed to reconnect orchestrator: nothing answers at {silent}")
+        for server, _ in found:
+            job = Job(server.plan.name, "DBNode", database, server.step, server.run, kill_on_interrupt=False)
+            if not self._jobs.attach(job, server.handle):
                 raise SmartSimError(
-                    f"The SmartSim database checkpoint {checkpoint} has version {found['version']}, and this release "
-                    f"reads version {_CHECKPOINT_VERSION}: reconnect with the release that wrote it"
+                    f"Failed to reconnect orchestrator: the process of {server.plan.name} ended, or is on another host"
                 )
-            database = make(
-                path=found["path"],
-                port=found["shards"][0]["port"],
-                interface=found["interfaces"],
-                db_nodes=len(found["shards"]),
-                db_identifier=found["db_identifier"],
-            )
-            credentials = self._credentials(database)
-            shards = tuple(self._reattach(database, shard, credentials) for shard in found["shards"])
-        except (OSError, *_DAMAGED) as error:
-            raise SmartSimError(
-                f"The SmartSim database checkpoint {checkpoint} is incomplete or corrupted: {error!r}. "
-                "Start a new database, or give the path of another checkpoint"
-            ) from error
-        database.bind(Service(self._server, credentials, shards))
+        database.bind(service)
         self._started.append(database)
         return database
 
-    def _reattach(self, database: Orchestrator, shard: dict[str, Any], credentials: Credentials) -> RunningShard:
-        plan = ShardPlan(shard["name"], database.path, tuple(shard["bind"]), shard["port"])
-        address = Address.tcp(plan.bind[0], plan.port)
-        facts = self._server.probe(address, credentials, _PROBE_TIMEOUT)
-        if facts is None or facts.run_id != shard["server_run_id"]:
-            what = "nothing answers" if facts is None else "another server answers"
-            raise SmartSimError(f"Failed to reconnect orchestrator: {what} at {address}, where {plan.name} ran")
-        step = Step(shard["step"], tuple(shard["command"]), (), {}, database.path, shard["stdout"], shard["stderr"])
-        job = Job(plan.name, "DBNode", database, step, shard["run"], kill_on_interrupt=False)
-        if not self._jobs.attach(job, shard["handle"]):
+    def _find(self, server: RecordedServer, credentials: Credentials) -> ServerFacts | None:
+        """Return the facts of a server that was recorded; None if nothing answers.
+
+        Raises:
+            SmartSimError: another one answers.
+        """
+        facts = self._server.probe(server.plan.address, credentials, _PROBE_TIMEOUT)
+        if facts is not None and facts.run_id != server.run_id:
             raise SmartSimError(
-                f"Failed to reconnect orchestrator: the process of {plan.name} ended, or is on another host"
+                f"Failed to reconnect orchestrator: another server answers at {server.plan.address}, where "
+                f"{server.plan.name} ran"
             )
-        return RunningShard(plan, address, facts)
+        return facts
+
+    def _refuse_left_running(self, database: Orchestrator) -> None:
+        """See that no server of an earlier driver works in the directory: its password would be overwritten."""
+        try:
+            checkpoint = read_checkpoint(self._files, database.checkpoint_file)
+            credentials = self._read_credentials(database.path)
+        except (OSError, SmartSimError):
+            return  # none, or none that can be read
+        for server in checkpoint.servers:
+            try:
+                found = self._find(server, credentials)
+            except SmartSimError:
+                continue
+            if found is not None:
+                raise SmartSimError(
+                    f"{server.plan.name} of an earlier driver still runs at {server.plan.address} in {database.path}: "
+                    f"take it over with reconnect_orchestrator({database.checkpoint_file!r}), or choose another path"
+                )
+
+    def _read_credentials(self, path: str) -> Credentials:
+        secret = posixpath.join(path, _SECRET_FILE)
+        try:
+            return Credentials(_ADMINISTRATOR, self._files.read(secret).decode().strip())
+        except OSError as error:
+            raise SmartSimError(
+                f"The password of the database in {path} cannot be read from {secret}: {error.strerror}"
+            ) from error

@@ -193,14 +193,16 @@ class EntityFactory:
         queue: str | None = None,
         single_cmd: bool = True,
         db_identifier: str = DEFAULT_IDENTIFIER,
+        *,
+        replicas: int = 0,
         **kwargs: Any,
     ) -> Orchestrator:
         """Make a database.
 
         Args:
-            port: TCP port; 0 takes one that is free when it starts.
+            port: TCP port of the first shard, those of the others follow; 0 takes free ones when it starts.
             path: its directory; by default that of its identifier in the experiment's.
-            db_nodes: number of shards.
+            db_nodes: number of shards, among which the keys are parted: 1, or 3 and more.
             batch: whether to start it as a batch job.
             hosts: where to start it.
             run_command: what starts it there.
@@ -210,6 +212,7 @@ class EntityFactory:
             queue: or partition.
             single_cmd: whether all shards are started with one command.
             db_identifier: tells it from other databases of the experiment.
+            replicas: how many copies of each shard of a cluster run beside it; one takes over when the shard ends.
             **kwargs: of the workers that run models: `threads_per_queue` (runs at once on each device),
                 `inter_op_threads` and `intra_op_threads` (of the framework), both also as `..._parallelism`.
 
@@ -234,6 +237,7 @@ class EntityFactory:
             time=time,
             single_cmd=single_cmd,
             db_identifier=db_identifier,
+            replicas=replicas,
             files=self._adapters.files,
             queue=queue,
             **kwargs,

@@ -289,7 +289,7 @@ class Experiment(EntityFactory):
         try:
             self._stop_jobs([job for job in self._jobs.active() if not job.is_database], GRACE)
         finally:
-            for database in self._databases.running():
+            for database in self._databases.left():
                 self._databases.stop(database, GRACE)
 
     def reconnect_orchestrator(self, checkpoint: str) -> Orchestrator:
@@ -346,12 +346,12 @@ class Experiment(EntityFactory):
         return summary_table(self._jobs.finished(), style)
 
     def _jobs_of(self, entity: Entity) -> list[Job]:
-        jobs = []
-        for name, owner in _parts(entity):
-            job = self._jobs.latest(name)
-            if job is None or job.owner is not owner:
-                raise ValueError(f"Entity {name} has not been launched in this experiment")
-            jobs.append(job)
+        latest = [(name, owner, self._jobs.latest(name)) for name, owner in _parts(entity)]
+        jobs = [job for _, owner, job in latest if job is not None and job.owner is owner]
+        # A database that was taken over may have lost a server before.
+        if len(jobs) < len(latest) and not (jobs and isinstance(entity, Orchestrator)):
+            name = next(name for name, owner, job in latest if job is None or job.owner is not owner)
+            raise ValueError(f"Entity {name} has not been launched in this experiment")
         return jobs
 
     def _refuse_running(self, entities: tuple[Entity, ...]) -> None:

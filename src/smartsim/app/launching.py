@@ -119,7 +119,7 @@ class Launch:
         try:
             if manifest.databases:
                 self._start_databases(manifest.databases, started)
-            endpoints = [database.endpoint() for database in self._databases.running()]
+            endpoints = self._databases.endpoints()
             jobs = [self._application_job(model, place, endpoints) for model, place in manifest.applications()]
             if jobs:
                 started += jobs

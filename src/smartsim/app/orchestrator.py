@@ -5,91 +5,20 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from smartsim.app.logs import get_logger
-from smartsim.domain.client_environment import DEFAULT_IDENTIFIER, Endpoint
-from smartsim.domain.database import DEFAULT_PORT, Database, ShardPlan
+from smartsim.app.service import DBNode, Service
+from smartsim.domain.client_environment import DEFAULT_IDENTIFIER
+from smartsim.domain.database import DEFAULT_PORT, Database
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
 from smartsim.domain.names import shard_name
 from smartsim.domain.workers import worker_options
 
 if TYPE_CHECKING:
-    from smartsim.domain.addresses import Address
-    from smartsim.ports.database_server import Credentials, DatabaseServer, ServerFacts
     from smartsim.ports.file_system import FileSystem
 
 CHECKPOINT_FILE = "smartsim_db.dat"
-_ANSWER_TIMEOUT = 2.0  # seconds that a shard has to answer when asked whether it is there
-
-
-@dataclass(frozen=True)
-class RunningShard:
-    """One shard that answered.
-
-    Args:
-        plan: what was started.
-        address: where clients find it.
-        facts: what it said of itself.
-    """
-
-    plan: ShardPlan
-    address: Address
-    facts: ServerFacts
-
-
-@dataclass(frozen=True)
-class Service:
-    """A database that runs: what binds the description to its processes.
-
-    Args:
-        server: talks to the shards.
-        credentials: of the administrator.
-        shards: in their order.
-    """
-
-    server: DatabaseServer
-    credentials: Credentials
-    shards: tuple[RunningShard, ...]
-
-
-@dataclass(frozen=True)
-class DBNode:
-    """One shard as a part of its database.
-
-    Args:
-        name: of the shard.
-        path: where it keeps its files.
-        db_identifier: of its database.
-        hosts: where it runs; empty before its start.
-    """
-
-    name: str
-    path: str
-    db_identifier: str
-    hosts: tuple[str, ...] = field(default=(), compare=False)
-
-    @property
-    def type(self) -> str:
-        """The name of the class."""
-        return "DBNode"
-
-    @property
-    def num_shards(self) -> int:
-        """The number of shards in this node."""
-        return 1
-
-    @property
-    def host(self) -> str:
-        """Where it runs.
-
-        Raises:
-            ValueError: it does not run.
-        """
-        if not self.hosts:
-            raise ValueError(f"{self.name} has no host before its database is started")
-        return self.hosts[0]
 
 
 class Orchestrator(Database):
@@ -97,17 +26,18 @@ class Orchestrator(Database):
 
     Args:
         path: directory for its files; by default the working directory.
-        port: TCP port; 0 takes a free one when it starts.
+        port: TCP port of the first shard, those of the others follow; 0 takes free ones when it starts.
         interface: network interface to listen on, a list of them, or "auto".
         launcher: what starts it: "local".
         run_command: "auto"; the local launcher needs none.
-        db_nodes: number of shards.
+        db_nodes: number of shards, among which the keys are parted: 1, or 3 and more.
         batch: whether to start it as a batch job; not with the local launcher.
         hosts: ignored by the local launcher, as are `account`, `time`, `alloc` and `single_cmd`.
         threads_per_queue: how many models run at once on each device; None for one.
         inter_op_threads: operations of a model at once; None leaves it to the framework. So the next.
         intra_op_threads: threads of one operation.
         db_identifier: tells it from other databases of the experiment.
+        replicas: how many copies of each shard of a cluster run beside it; one takes over when the shard ends.
         **kwargs: `inter_op_parallelism` and `intra_op_parallelism`, other names of the same.
 
     Raises:
@@ -135,13 +65,16 @@ class Orchestrator(Database):
         inter_op_threads: int | None = None,
         intra_op_threads: int | None = None,
         db_identifier: str = DEFAULT_IDENTIFIER,
+        replicas: int = 0,
         files: FileSystem | None = None,
         **kwargs: Any,
     ) -> None:
         del hosts, account, time, alloc, single_cmd  # the local launcher has no use for them
         threads = {"inter_op_threads": inter_op_threads, "intra_op_threads": intra_op_threads}
         workers = worker_options({**kwargs, **threads, "threads_per_queue": threads_per_queue})
-        super().__init__(db_identifier, os.path.abspath(path or os.getcwd()), port, interface, db_nodes, workers)
+        super().__init__(
+            db_identifier, os.path.abspath(path or os.getcwd()), port, interface, db_nodes, workers, replicas
+        )
         if launcher != "local":
             raise SSUnsupportedError(
                 f"Databases on launcher {launcher!r} are not supported in this version; use 'local'"
@@ -171,8 +104,8 @@ class Orchestrator(Database):
 
     @property
     def ports(self) -> list[int]:
-        """The TCP port, in a list."""
-        return [self.port]
+        """The TCP ports of the servers, in the order of `entities`; 0 for one that is not known before the start."""
+        return [self.port + index if self.port else 0 for index in range(self.num_servers)]
 
     @property
     def checkpoint_file(self) -> str:
@@ -181,28 +114,27 @@ class Orchestrator(Database):
 
     @property
     def entities(self) -> list[DBNode]:
-        """The shards."""
-        hosts = [shard.address.host for shard in self.service.shards] if self.service is not None else []
-        return [
-            DBNode(shard_name(self.name, index), self.path, self.name, tuple(hosts[index : index + 1]))
-            for index in range(self.db_nodes)
-        ]
+        """The servers: the shards in their order, and then their replicas."""
+        running = self.service.shards if self.service is not None else ()
+        hosts = {shard.plan.name: (shard.address.host,) for shard in running}
+        names = [shard_name(self.name, index) for index in range(self.num_servers)]
+        return [DBNode(name, self.path, self.name, hosts.get(name, ())) for name in names]
 
     @property
     def hosts(self) -> list[str]:
-        """Where the shards run, in their order; empty while they do not."""
+        """Where the servers run, in the order of `entities`; empty while they do not."""
         return [host for node in self.entities for host in node.hosts]
 
     def __iter__(self) -> Iterator[DBNode]:
         return iter(self.entities)
 
     def __len__(self) -> int:
-        return self.db_nodes
+        return self.num_servers
 
     # Where it is
 
     def get_address(self) -> list[str]:
-        """Return "address:port" of each shard, in their order.
+        """Return "address:port" of each shard, in their order; that of a replica, where the shard itself has ended.
 
         Raises:
             SmartSimError: it was not started, or does not answer.
@@ -215,21 +147,22 @@ class Orchestrator(Database):
         """
         if not self._launched:
             raise SmartSimError(f"Could not find database address: start {self.name!r} first")
-        if not self.is_active():
+        if self.service is None:
             raise SmartSimError(f"Database is not active: {self.name!r} was stopped, or ended by itself")
-        return [str(address) for address in self.endpoint().addresses]
+        silent = [shard.plan.name for shard in self.service.shards if self.service.probe(shard) is None]
+        addresses = self.service.addresses(lambda shard: shard.plan.name not in silent)
+        if addresses is None:
+            raise SmartSimError(f"Database is not active: {', '.join(silent)} of {self.name!r} ended, or hangs")
+        return list(map(str, addresses))
 
     def is_active(self) -> bool:
-        """Return whether every shard answers."""
-        return self.service is not None and all(
-            self.service.server.probe(shard.address, self.service.credentials, _ANSWER_TIMEOUT) == shard.facts
-            for shard in self.service.shards
-        )
-
-    def endpoint(self) -> Endpoint:
-        """Return the database as applications see it."""
-        service = self._need_service()
-        return Endpoint(self.name, tuple(shard.address for shard in service.shards))
+        """Return whether every shard answers, itself or by a replica, and no key is without one that serves it."""
+        if self.service is None:
+            return False
+        facts = {shard.plan.name: self.service.probe(shard) for shard in self.service.shards}
+        serving = {name for name, found in facts.items() if found is not None and not found.is_replica}
+        complete = self.service.addresses(lambda shard: shard.plan.name in serving) is not None
+        return complete and all(found.serves_all for found in facts.values() if found is not None)
 
     def bind(self, service: Service | None) -> None:
         """Take note of the processes that serve the database, or that they ended."""
@@ -322,7 +255,7 @@ class Orchestrator(Database):
     def remove_stale_files(self) -> None:
         """Remove the files that an earlier run of the shards left: outputs and configurations, never data."""
         for node in self.entities:
-            for ending in (".out", ".err", ".conf", ".json"):
+            for ending in (".out", ".err", ".conf", ".json", "_nodes.conf"):
                 self._need_files().remove(posixpath.join(self.path, node.name + ending))
 
     def _need_files(self) -> FileSystem:

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 # Whatever is imported here delays the start of the server.
 _LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un has room for as many and a NUL
@@ -20,26 +21,38 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main() -> None:
-    """Become the server, with a supervisor beside it."""
+    """Become the server that a file describes."""
     with open(sys.argv[1], encoding="utf-8") as stream:
-        settings = json.load(stream)
+        become_server(json.load(stream))
+
+
+def become_server(settings: dict[str, Any], socket: str | None = None) -> None:
+    """Become the server, with a supervisor beside it.
+
+    Args:
+        settings: of the shard, as its file has them.
+        socket: the path of the unix socket that the server has for clients; without one it has one for the workers.
+    """
     program, *arguments = settings.pop("server")
     # Until there is somebody who removes the directory, signals wait.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    directory = make_private_directory()
-    path = os.path.join(directory, _SOCKET)
+    directory = make_private_directory() if socket is None else None
+    path = socket or os.path.join(directory or "", _SOCKET)
     server = os.getpid()
     if os.fork() == 0:
         from smartsim.app.supervisor import ShardSettings, supervise
 
-        supervise(ShardSettings(**settings), server, path, _ENDING)
+        supervise(ShardSettings(**settings), server, path, directory, _ENDING)
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    if directory is not None:
+        arguments += ["--unixsocket", path, "--unixsocketperm", "700"]
     try:
-        os.execvp(program, [program, *arguments, "--unixsocket", path, "--unixsocketperm", "700"])  # noqa: S606
+        os.execvp(program, [program, *arguments])  # noqa: S606
     except OSError as error:
-        os.rmdir(directory)
+        if directory is not None:
+            os.rmdir(directory)
         sys.exit(f"The database server {program} cannot be started: {error.strerror}")
 
 

@@ -62,13 +62,16 @@ class ShardSettings:
     inter_op: int
 
 
-def supervise(settings: ShardSettings, server: int, path: str, signals: Collection[signal.Signals]) -> None:
+def supervise(
+    settings: ShardSettings, server: int, path: str, directory: str | None, signals: Collection[signal.Signals]
+) -> None:
     """Run workers for a shard until its server ends.
 
     Args:
         settings: of the shard.
         server: the process id of the server; the parent of this process.
-        path: of its unix socket, alone in its directory; both are removed.
+        path: of its unix socket.
+        directory: in which that is alone, if it is for workers only: both are removed once it is connected.
         signals: that mean that the server is about to end; blocked by the caller.
     """
     # A signal to the whole group means that the server is about to end: workers are needed no more. It is received as
@@ -81,11 +84,11 @@ def supervise(settings: ShardSettings, server: int, path: str, signals: Collecti
     try:
         ended = exit_descriptor(server)
         if os.getppid() == server:
-            _keep_all(settings, path, server, _Events(ended, wake))
+            _keep_all(settings, path, directory, server, _Events(ended, wake))
     except ProcessLookupError:
         pass  # the server did not even start
     finally:
-        shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+        _remove(directory)
 
 
 class _Events:
@@ -118,14 +121,14 @@ class _Events:
         select.select([self._ended], [], [])
 
 
-def _keep_all(settings: ShardSettings, path: str, server: int, events: _Events) -> None:
+def _keep_all(settings: ShardSettings, path: str, directory: str | None, server: int, events: _Events) -> None:
     keepers: list[_Keeper] = []
     try:
         if not events.wait_until(lambda: os.path.exists(path)):
             return
         keepers = _keepers(settings, path)
         if all(events.wait_until(keeper.announce) for keeper in keepers):
-            shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+            _remove(directory)
             for keeper in keepers:
                 keeper.start()
             events.wait()
@@ -136,6 +139,11 @@ def _keep_all(settings: ShardSettings, path: str, server: int, events: _Events) 
         for keeper in keepers:
             keeper.stop()
         events.wait_ended()
+
+
+def _remove(directory: str | None) -> None:
+    if directory is not None:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _keepers(settings: ShardSettings, path: str) -> list[_Keeper]:

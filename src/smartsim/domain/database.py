@@ -29,12 +29,15 @@ class ClusterPlace:
         shard: counts the shards from 0; a replica has the number of the shard that it copies.
         slots: the first and the last hash slot of the shard.
         is_replica: whether it copies the shard, to take its place when it ends.
+        snapshot: the name of the file with the data of these slots, if checkpoints are kept: the same for the shard and
+            its replicas, so that it is there whoever ends last.
     """
 
     bus_port: int
     shard: int
     slots: tuple[int, int]
     is_replica: bool
+    snapshot: str
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,8 @@ class Database:
     def _place(self, index: int, bus_port: int) -> ClusterPlace:
         shard = index % self.db_nodes
         first, end = (round(SLOTS * number / self.db_nodes) for number in (shard, shard + 1))
-        return ClusterPlace(bus_port, shard, (first, end - 1), is_replica=index >= self.db_nodes)
+        snapshot = f"{self.name}_slots_{first}-{end - 1}.rdb"
+        return ClusterPlace(bus_port, shard, (first, end - 1), index >= self.db_nodes, snapshot)
 
     def __repr__(self) -> str:
         return self.name

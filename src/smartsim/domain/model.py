@@ -120,11 +120,12 @@ class Model(BringsMLObjects, SmartSimEntity):
         """Put a database on each node that the model runs on, reached through TCP.
 
         Args:
-            port: TCP port.
-            ifname: one network interface or several that it listens on.
+            port: TCP port; 0 for any that is free on the node, for several databases on one.
+            ifname: one network interface or several that it listens on, besides the loopback that the model uses.
             db_cpus: CPUs for the database.
-            custom_pinning: the CPUs it is pinned to, numbered from 0, one by one or in ranges; None for the first
-                `db_cpus`, empty for no pinning.
+            custom_pinning: the CPUs it is pinned to, as the system numbers them, one by one or in ranges; None for the
+                first `db_cpus` of those that the job has, empty for no pinning. Where it is pinned, the model runs on
+                the others.
             debug: whether the database logs what it does.
             db_identifier: its name, for applications with several databases.
             **kwargs: ``threads_per_queue``, ``inter_op_threads`` and ``intra_op_threads`` are for the workers that run
@@ -144,7 +145,7 @@ class Model(BringsMLObjects, SmartSimEntity):
 
     def colocate_db_uds(
         self,
-        unix_socket: str = "/tmp/redis.socket",  # noqa: S108 - the default that scripts rely on
+        unix_socket: str | None = None,
         socket_permissions: int = 755,
         db_cpus: int = 1,
         custom_pinning: Pinning | None = None,
@@ -155,7 +156,8 @@ class Model(BringsMLObjects, SmartSimEntity):
         """Put a database on each node that the model runs on, reached through a unix socket.
 
         Args:
-            unix_socket: path of the socket: letters, digits and ``. : , _ - /``.
+            unix_socket: path of the socket, absolute, of letters, digits and ``. : _ - /``. By default each node has
+                one in a directory that nobody else can reach.
             socket_permissions: the octal digits of its permissions.
             db_cpus: see `colocate_db_tcp`; so for the others.
             custom_pinning: see `colocate_db_tcp`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from smartsim.app.ensemble import Ensemble
 from smartsim.app.ml_objects import DBModel, DBObject, DBScript
 from smartsim.app.model import Model
-from smartsim.app.orchestrator import DBNode
+from smartsim.app.service import DBNode
 from smartsim.app.telemetry import TelemetryConfiguration
 from smartsim.domain.entity import EntityList, SmartSimEntity
 

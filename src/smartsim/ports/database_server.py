@@ -50,6 +50,7 @@ class ServerFacts:
         has_workers: whether something keeps workers running beside it, so that models can be run.
         serves_all: whether every key is served, as far as it knows; false in a cluster that has not formed or lacks a
             shard.
+        is_replica: whether it copies another server, which serves while it runs.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class ServerFacts:
     process_id: int
     has_workers: bool = field(default=True, compare=False)
     serves_all: bool = field(default=True, compare=False)
+    is_replica: bool = field(default=False, compare=False)
 
 
 class DatabaseServer(Protocol):

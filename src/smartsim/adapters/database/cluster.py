@@ -3,23 +3,29 @@
 A primary that starts waits two seconds before it serves: another may have taken its place while it was away. A shard
 that is started here has no such past. So it begins as a replica, of a server that never was, and takes over from it at
 once, with the slots that its file of nodes says and the data that its snapshot has. Then all servers are made
-acquainted, and replicas told whom to copy.
+acquainted, and replicas are told whom to copy.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from smartsim.domain.database import SLOTS, ClusterPlace, ShardPlan
 from smartsim.ports.database_server import Credentials
 
-Words = tuple[str | int, ...]
+Words: TypeAlias = tuple[str | int, ...]
 
 _PREDECESSOR = "0" * 39 + "1"
 _NOWHERE = "127.0.0.1:1@1"  # nothing listens there
-_NODE_TIMEOUT = 5000  # ms; where a replica can take over, it is not to wait for the server's own 15 s
+# ms without an answer, after which a server counts as lost. Servers ask each other every half of it, and so learn who
+# has which slots: while the cluster forms, that is not to take long. Later, a server may be busy for some time; where a
+# replica can take over, for less.
+_FORMING_TIMEOUT = 1000
+_TIMEOUT = 15_000
+_TIMEOUT_WITH_REPLICAS = 5000
 
 
 def configuration(shard: ShardPlan, place: ClusterPlace, nodes_file: str) -> list[str]:
@@ -37,6 +43,7 @@ def configuration(shard: ShardPlan, place: ClusterPlace, nodes_file: str) -> lis
         f"cluster-port {place.bus_port}",
         # A shard that is lost takes its own keys along, not those of all others.
         "cluster-require-full-coverage no",
+        f"cluster-node-timeout {_FORMING_TIMEOUT}",
         "repl-diskless-sync-delay 0",
     ]
 
@@ -60,7 +67,7 @@ class Node:
     Args:
         id: that the server drew.
         address: as host:port.
-        is_myself: whether it is the one that was asked.
+        flags: such as "myself", "master", "slave", and "handshake" as long as the two do not know each other.
         primary: id of the server that it copies; "-" if it copies none.
         connected: whether the two are connected.
         slots: how many it has.
@@ -68,84 +75,101 @@ class Node:
 
     id: str
     address: str
-    is_myself: bool
+    flags: frozenset[str]
     primary: str
     connected: bool
     slots: int
 
 
 def parse_nodes(text: str) -> list[Node]:
-    """Return what `CLUSTER NODES` says, without servers that nobody knows yet."""
+    """Return what `CLUSTER NODES` says."""
     nodes = []
     for line in text.splitlines():
         name, address, flags, primary, _, _, _, link, *slots = line.split()
-        if "handshake" in flags or "noaddr" in flags:
-            continue
-        # host:port@bus,hostname; slots that move are in brackets, and belong to nobody else yet.
+        # Slots that move are in brackets; they still belong to whom they are listed with otherwise.
         ranges = [slot.partition("-") for slot in slots if not slot.startswith("[")]
         count = sum(int(last or first) - int(first) + 1 for first, _, last in ranges)
-        address = address.partition("@")[0]
-        nodes.append(Node(name, address, "myself" in flags.split(","), primary, link == "connected", count))
+        address = address.partition("@")[0]  # host:port@bus,hostname
+        nodes.append(Node(name, address, frozenset(flags.split(",")), primary, link == "connected", count))
     return nodes
 
 
 def next_commands(
-    shard: ShardPlan, servers: Sequence[ShardPlan], nodes: Iterable[Node], credentials: Credentials
+    server: ShardPlan, servers: Sequence[ShardPlan], nodes: Sequence[Node], credentials: Credentials
 ) -> list[Words]:
     """Return what one server is to be told next, so that it becomes a part of its cluster.
 
     Args:
-        shard: the server.
+        server: the one.
         servers: all of the cluster.
         nodes: what the server knows.
         credentials: with which replicas log in at what they copy.
-
-    Returns:
-        Commands; none once it knows all of the others, with their slots, and what they copy.
     """
-    known = {node.address: node for node in nodes}
-    myself = next(node for node in known.values() if node.is_myself)
-    place = _place(shard)
-    if myself.primary == _PREDECESSOR and not place.is_replica:
-        return [
-            *_copying(servers, credentials),
-            ("CLUSTER", "FAILOVER", "TAKEOVER"),
-            ("CLUSTER", "FORGET", _PREDECESSOR),
-        ]
-    ids = {
-        _place(server).shard: known[str(server.address)].id
-        for server in servers
-        if not _place(server).is_replica and str(server.address) in known
-    }
-    commands: list[Words] = []
-    for other in servers:
-        node = known.get(str(other.address))
-        if other is not shard and not (node and node.connected and _is_in_place(node, _place(other), ids)):
-            # A server that is met again tells again what it has: sooner than by itself, which is once a second.
-            commands.append(("CLUSTER", "MEET", other.bind[0], other.port, _place(other).bus_port))
-    if place.is_replica and place.shard in ids and myself.primary != ids[place.shard]:
-        commands += [*_copying(servers, credentials), ("CLUSTER", "REPLICATE", ids[place.shard])]
-        commands.append(("CLUSTER", "FORGET", _PREDECESSOR))
+    place = _place(server)
+    copies = next(node.primary for node in nodes if "myself" in node.flags)
+    if copies == _PREDECESSOR and not place.is_replica:
+        takeover: list[Words] = [("CLUSTER", "FAILOVER", "TAKEOVER"), ("CLUSTER", "FORGET", _PREDECESSOR)]
+        return [*_replication(servers, credentials), *takeover]
+    # Those that know each other already lose their connection when they are made acquainted again.
+    met = {node.address for node in nodes}
+    commands: list[Words] = [
+        ("CLUSTER", "MEET", other.bind[0], other.port, _place(other).bus_port)
+        for other in servers
+        if str(other.address) not in met
+    ]
+    primary = _primaries(servers, nodes).get(place.shard)
+    if place.is_replica and primary is not None and copies != primary.id:
+        commands += _replication(servers, credentials)
+        commands += [("CLUSTER", "REPLICATE", primary.id), ("CLUSTER", "FORGET", _PREDECESSOR)]
     return commands
 
 
-def _is_in_place(node: Node, place: ClusterPlace, ids: dict[int, str]) -> bool:
-    if place.is_replica:
-        return node.primary == ids.get(place.shard)
-    first, last = place.slots
-    return node.slots == last - first + 1
+def has_joined(servers: Sequence[ShardPlan], nodes: Sequence[Node]) -> bool:
+    """Return whether a server knows all of its cluster, itself included, as it is to be.
+
+    Args:
+        servers: all of the cluster.
+        nodes: what the server knows.
+    """
+    known = {node.address: node for node in nodes if "handshake" not in node.flags}
+    primaries = _primaries(servers, nodes)
+    for server in servers:
+        node, place = known.get(str(server.address)), _place(server)
+        primary = primaries.get(place.shard)
+        if node is None or primary is None or not node.connected:
+            return False
+        first, last = place.slots
+        if node.primary != primary.id if place.is_replica else node.slots != last - first + 1:
+            return False
+    return True
 
 
-def _copying(servers: Sequence[ShardPlan], credentials: Credentials) -> list[Words]:
-    """Return what every server has to know where one may become the replica of another."""
-    if not any(_place(server).is_replica for server in servers):
-        return []
-    settings = {
-        "masteruser": credentials.username,
-        "masterauth": credentials.password,
-        "cluster-node-timeout": _NODE_TIMEOUT,
+def final_settings(servers: Sequence[ShardPlan]) -> dict[str, str]:
+    """Return the settings of a cluster that has formed."""
+    return {"cluster-node-timeout": str(_TIMEOUT_WITH_REPLICAS if _has_replicas(servers) else _TIMEOUT)}
+
+
+def _primaries(servers: Sequence[ShardPlan], nodes: Sequence[Node]) -> dict[int, Node]:
+    """Return what a server knows of those that are to have the slots, by shard."""
+    known = {node.address: node for node in nodes if "handshake" not in node.flags}
+    places = {str(server.address): _place(server) for server in servers}
+    return {
+        place.shard: known[address] for address, place in places.items() if not place.is_replica and address in known
     }
-    return [("CONFIG", "SET", name, value) for name, value in settings.items()]
+
+
+def _replication(servers: Sequence[ShardPlan], credentials: Credentials) -> list[Words]:
+    """Return what every server has to know where one may become the replica of another."""
+    if not _has_replicas(servers):
+        return []
+    return [
+        ("CONFIG", "SET", "masteruser", credentials.username),
+        ("CONFIG", "SET", "masterauth", credentials.password),
+    ]
+
+
+def _has_replicas(servers: Sequence[ShardPlan]) -> bool:
+    return any(_place(server).is_replica for server in servers)
 
 
 def serves_all(information: str) -> bool:

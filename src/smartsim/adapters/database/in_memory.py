@@ -10,7 +10,7 @@ from smartsim.ports.database_server import Credentials, ServerCommand, ServerFac
 
 if TYPE_CHECKING:
     from smartsim.domain.addresses import Address
-    from smartsim.domain.database import ShardPlan
+    from smartsim.domain.database import ClusterPlace, ShardPlan
 
 PROGRAM = "in-memory-server"
 
@@ -50,8 +50,16 @@ class InMemoryDatabaseServer:
             return None
         if self._shards[str(address)][1] != credentials:
             raise SSInternalError(f"What answers at {address} does not accept these credentials")
-        run_id = f"run-of-{'-'.join(argv)}"
-        return ServerFacts(run_id, version="0", process_id=1, serves_all=self._serves_all(address))
+        servers = self._clusters.get(str(address), ())
+        place = next((server.place for server in servers if server.address == address), None)
+        before = [other for other in self._alive(servers) if place and other.shard == place.shard]
+        return ServerFacts(
+            run_id=f"run-of-{'-'.join(argv)}",
+            version="0",
+            process_id=1,
+            serves_all=self._serves_all(address),
+            is_replica=place is not None and before[0] is not place,
+        )
 
     def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
         """Make servers one cluster."""
@@ -78,9 +86,11 @@ class InMemoryDatabaseServer:
         servers = self._clusters.get(str(address))
         if servers is None:
             return True
-        places = [server.place for server in servers if server.place is not None]
-        alive = [server.place for server in servers if server.place is not None and self._running(server.address)]
-        return bool(places) and {place.shard for place in places} == {place.shard for place in alive}
+        shards = {server.place.shard for server in servers if server.place is not None}
+        return bool(servers) and shards == {place.shard for place in self._alive(servers)}
+
+    def _alive(self, servers: Sequence[ShardPlan]) -> list[ClusterPlace]:
+        return [server.place for server in servers if server.place is not None and self._running(server.address)]
 
     def _running(self, address: Address) -> tuple[str, ...] | None:
         argv, _ = self._shards.get(str(address), ((), None))

@@ -62,7 +62,7 @@ class ValkeyServer:
             # The doors are the access rules below, not a guess by address.
             "protected-mode no",
             f"dir {_quoted(shard.directory)}",
-            f"dbfilename {_quoted(shard.name + '.rdb')}",
+            f"dbfilename {_quoted(f'{shard.name}.rdb' if shard.place is None else shard.place.snapshot)}",
             'save ""',
             "appendonly no",
             "stop-writes-on-bgsave-error no",
@@ -126,7 +126,10 @@ class ValkeyServer:
                 connection.ping()
                 facts: Any = connection.info("server")
                 workers: Any = connection.info("ai_workers")
-                serves_all = facts["redis_mode"] != "cluster" or cluster.serves_all(_text(connection, "INFO"))
+                role: Any = connection.info("replication")["role"]
+                serves_all = facts.get("server_mode", facts.get("redis_mode")) != "cluster" or cluster.serves_all(
+                    _text(connection, "INFO")
+                )
             except (redis.AuthenticationError, redis.ResponseError) as error:
                 if isinstance(error, redis.AuthenticationError) or "WRONGPASS" in str(error):
                     raise SSInternalError(
@@ -143,12 +146,17 @@ class ValkeyServer:
             process_id=int(facts["process_id"]),
             has_workers=any(name.startswith("ai_supervisor") for name in workers),
             serves_all=serves_all,
+            is_replica=role == "slave",
         )
 
     def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
         """Bring servers that are ready closer to being one cluster."""
-        # A list first: each is to be brought closer.
-        return all([self._join(server, servers, credentials, timeout) for server in servers])
+        joined = [self._join(server, servers, credentials, timeout) for server in servers]
+        if not all(joined):
+            return False
+        for server in servers:
+            self.configure(server.address, credentials, cluster.final_settings(servers))
+        return True
 
     def _join(self, server: ShardPlan, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
         import redis
@@ -156,14 +164,13 @@ class ValkeyServer:
         with _connect(server.address, credentials, timeout) as connection:
             try:
                 nodes = cluster.parse_nodes(_text(connection, "NODES"))
-                commands = cluster.next_commands(server, servers, nodes, credentials)
                 with connection.pipeline(transaction=False) as pipeline:
-                    for words in commands:
+                    for words in cluster.next_commands(server, servers, nodes, credentials):
                         pipeline.execute_command(*words)
                     pipeline.execute()
-                link: Any = connection.info("replication")
-                copied = link["role"] == "master" or link["master_link_status"] == "up"
-                return not commands and copied and cluster.serves_all(_text(connection, "INFO"))
+                copying: Any = connection.info("replication")
+                copied = copying["role"] == "master" or copying["master_link_status"] == "up"
+                return copied and cluster.has_joined(servers, nodes) and cluster.serves_all(_text(connection, "INFO"))
             except redis.RedisError as error:
                 raise SmartSimError(f"{server.name} at {server.address} cannot join its cluster: {error}") from error
 

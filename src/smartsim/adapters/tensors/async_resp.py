@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 
 from smartsim.adapters.tensors import pool
 from smartsim.adapters.tensors.async_connection import AsyncTensorConnection, connect_async
-from smartsim.adapters.tensors.delivery import FAILURES, Batch, Outcome
+from smartsim.adapters.tensors.delivery import FAILURES, Batch, Outcome, patience
 from smartsim.adapters.tensors.exchange import LostConnectionError
 from smartsim.adapters.tensors.routing import Pause, Router, Routing
 from smartsim.domain.addresses import Address
@@ -111,12 +111,12 @@ class _AsyncPool:
 
     async def exchange(self, batch: Batch) -> list[Reply]:
         """Return the replies to a batch, on a connection that nobody else uses meanwhile."""
-        patience = batch.patience
+        longer = patience(batch.requests)
         # What waits at the database may wait for what the others are going to do: it must not take their places.
-        async with nullcontext() if patience else self._room:
+        async with nullcontext() if longer else self._room:
             connection = await self._take()
             try:
-                return await connection.exchange(batch.requests, patience)
+                return await connection.exchange(batch.requests, longer)
             except OSError:
                 self._drop_idle()  # the database has gone, and they with it
                 raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -22,6 +22,7 @@ from smartsim.adapters.tensors import wire
 from smartsim.adapters.tensors.exchange import (
     Exchange,
     LostConnectionError,
+    Receive,
     Send,
     check_greeting,
     exchange,
@@ -110,12 +111,22 @@ class TensorConnection(AbstractConnection):
             requests: any number.
             patience: how many seconds longer than usual the database may take.
         """
+        steps = self.exchange_in_two(requests, patience)
+        try:
+            while True:
+                next(steps)
+        except StopIteration as end:
+            replies: list[Reply] = end.value
+            return replies
+
+    def exchange_in_two(self, requests: Sequence[Request], patience: float = 0.0) -> Generator[None, None, list[Reply]]:
+        """Do as `exchange` does, but pause when what can be sent has been sent, before waiting for a reply."""
         try:
             sock = self._socket()
             if not patience:
-                return _drive(sock, exchange(requests))
+                return (yield from _drive(sock, exchange(requests)))
             _time_out_in_kernel(sock, socket.SO_RCVTIMEO, self._reply_timeout + patience)
-            replies = _drive(sock, exchange(requests))
+            replies = yield from _drive(sock, exchange(requests))
             _time_out_in_kernel(sock, socket.SO_RCVTIMEO, self._reply_timeout)
         except LostConnectionError as error:
             self.disconnect()
@@ -263,10 +274,14 @@ def connect(
     return connection
 
 
-def _drive(sock: socket.socket, steps: Exchange) -> list[Reply]:
+def _drive(sock: socket.socket, steps: Exchange) -> Generator[None, None, list[Reply]]:
+    sent = False
     try:
         effect = next(steps)
         while True:
+            if not sent and isinstance(effect, Receive):
+                sent = True
+                yield
             try:
                 if isinstance(effect, Send):
                     moved = sock.sendmsg(effect.buffers)

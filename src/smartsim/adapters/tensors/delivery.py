@@ -46,11 +46,6 @@ class Batch(NamedTuple):
     address: Address
     requests: Sequence[Request] = ()
 
-    @property
-    def patience(self) -> float:
-        """How many seconds longer than others the replies may take."""
-        return sum(command.patience for request in self.requests for command in _commands(request))
-
 
 @dataclass(slots=True)
 class _Open:
@@ -207,6 +202,11 @@ def _check_of_use(address: Address, request: Request, failure: Exception) -> Non
         raise RedisInternalError(f"{address} answered{about} what makes no sense: {failure}", key=key) from failure
     if not isinstance(failure, LOST):
         raise refusal(str(failure), key) from failure  # by a database that does not want this client
+
+
+def patience(requests: Sequence[Request]) -> float:
+    """Return how many seconds longer than others the replies to some requests may take."""
+    return sum(command.patience for request in requests for command in _commands(request))
 
 
 def reason(failure: Exception) -> str:

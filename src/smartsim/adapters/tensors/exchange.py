@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 import redis
@@ -31,12 +31,13 @@ _UNREAD: Final = 32 * 1024 * 1024
 
 _MOST_BUFFERS: Final = 512  # the kernel takes 1024 at once
 
-
-_JOINED: Final = 256 * 1024
-"""Small pieces are joined up to about this size."""
+_CHUNK: Final = 128
+_CHUNK_BYTES: Final = 256 * 1024
+"""About as many requests, or bytes, are encoded before they are sent: meanwhile the database has something to do."""
 
 _MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
+_QUEUED: Final = b"+QUEUED\r\n"
 _NOT_YET: Final = ("LOADING", "ERR max number of clients")
 _FATAL: Final = "ERR Protocol error"
 
@@ -110,10 +111,12 @@ def exchange(requests: Sequence[Request]) -> Exchange:
     outbox, inbox = _Outbox(requests), _Inbox(requests)
     try:
         while len(inbox.replies) < len(requests):
-            outbox.encode(len(inbox.replies) + inbox.window)
-            yield from _send(outbox, inbox)
-            overlap = inbox.window // 2 if outbox.encoded < len(requests) else 0
-            yield from _receive(inbox, outbox.encoded - overlap)
+            end = min(len(requests), len(inbox.replies) + inbox.window)
+            while outbox.encoded < end:
+                outbox.encode(end)
+                yield from _send(outbox, inbox)
+            overlap = inbox.window // 2 if end < len(requests) else 0
+            yield from _receive(inbox, end - overlap)
     except _HungUpError as error:
         raise LostConnectionError(str(error), inbox.replies, len(inbox.replies)) from None
     except OSError as error:
@@ -168,12 +171,13 @@ def _send(outbox: _Outbox, inbox: _Inbox) -> Generator[Send | Receive, int, None
 
 def _receive(inbox: _Inbox, replies: int, *, wait: bool = True) -> Generator[Send | Receive, int, None]:
     """Receive until there are so many replies."""
+    inbox.take(replies)
     while len(inbox.replies) < replies:
-        if inbox.take() is Sign.MORE:
-            count = yield Receive(inbox.decoder.room, wait)
-            if not count:
-                raise ConnectionResetError("the database closed the connection")
-            inbox.received(count)
+        count = yield Receive(inbox.decoder.room, wait)
+        if not count:
+            raise ConnectionResetError("the database closed the connection")
+        inbox.received(count)
+        inbox.take(replies)
 
 
 class _Outbox:
@@ -196,21 +200,22 @@ class _Outbox:
         return bisect_right(self._ends, self._sent)
 
     def encode(self, requests: int) -> None:
-        """Encode until there are so many, or all."""
-        end = self._ends[-1] if self._ends else 0
-        small: list[bytes] = []
-        size = 0  # of the small ones together
-        for request in self._requests[self.encoded : requests]:
-            for piece in _encode(request):
-                end += len(piece)
-                if isinstance(piece, bytes) and size < _JOINED:
-                    small.append(piece)
-                    size += len(piece)
-                else:
-                    self.buffers += (b"".join(small), piece)
-                    small, size = [], 0
+        """Encode some more, until there are so many at most."""
+        start = end = self._ends[-1] if self._ends else 0
+        pieces: list[wire.Piece] = []
+        for request in islice(self._requests, self.encoded, min(requests, self.encoded + _CHUNK)):
+            if isinstance(request, Command):
+                end += wire.encode(request.words, pieces)
+            else:
+                pieces.append(_MULTI)
+                end += len(_MULTI) + len(_EXEC)
+                for command in request.commands:
+                    end += wire.encode(command.words, pieces)
+                pieces.append(_EXEC)
             self._ends.append(end)
-        self.buffers.append(b"".join(small))
+            if end - start > _CHUNK_BYTES:
+                break
+        self.buffers += _join(pieces)
 
     def sent(self, count: int) -> None:
         """Say how many bytes have been sent."""
@@ -221,11 +226,15 @@ class _Outbox:
             self.buffers[0] = memoryview(self.buffers[0])[count:]
 
 
-def _encode(request: Request) -> list[bytes | memoryview]:
-    if isinstance(request, Command):
-        return wire.encode(request.words)
-    commands = chain.from_iterable(wire.encode(command.words) for command in request.commands)
-    return [_MULTI, *commands, _EXEC]
+def _join(pieces: Sequence[wire.Piece]) -> list[bytes | memoryview]:
+    """Return the same bytes in as few pieces as can be without copying what is large."""
+    joined: list[bytes | memoryview] = []
+    start = 0
+    for position, kind in enumerate(map(type, pieces)):
+        if kind is memoryview:
+            joined += (b"".join(pieces[start:position]), pieces[position])  # type: ignore[arg-type]  # just looked at
+            start = position + 1
+    return [*joined, b"".join(pieces[start:])]
 
 
 class _Inbox:
@@ -240,6 +249,7 @@ class _Inbox:
         self.decoder = ReplyDecoder(len(requests))
         self.replies: list[Reply] = []
         self._requests = requests
+        self._only_commands = Transaction not in map(type, requests)
         self._parts: list[Reply] = []  # what was said to MULTI and the commands that follow it
         self._bytes = 0
 
@@ -255,23 +265,33 @@ class _Inbox:
         self._bytes += count
         self.decoder.received(count)
 
-    def take(self) -> More | None:
-        """Take the next reply out of the decoder, if it is there.
+    def take(self, replies: int) -> None:
+        """Take replies out of the decoder, as far as they are there, until there are so many.
 
         Raises:
-            _HungUpError: it is the last one on this connection.
+            _HungUpError: one of them is the last on this connection.
         """
-        request = self._requests[len(self.replies)]
-        reply = self.decoder.next((request,)) if isinstance(request, Command) else self._of_transaction(request)
-        if reply is Sign.MORE:
-            return reply
-        self.replies.append(reply)
-        if isinstance(reply, RedisRuntimeError) and reply.reply.startswith(_FATAL):
-            raise _HungUpError(reply.reply)
-        return None
+        while (position := len(self.replies)) < replies:
+            request = self._requests[position]
+            if isinstance(request, Transaction):
+                reply = self._of_transaction(request)
+            else:
+                if self._only_commands and not self.decoder.in_the_middle:
+                    self.decoder.take(self._requests[position:replies], self.replies)
+                    if position < len(self.replies):
+                        _check_goes_on(self.replies[-1])
+                        continue
+                reply = self.decoder.next((request,))
+            if reply is Sign.MORE:
+                return
+            self.replies.append(reply)
+            _check_goes_on(reply)
 
     def _of_transaction(self, transaction: Transaction) -> Reply | More:
         commands, parts = transaction.commands, self._parts
+        queued = [b"OK", *[b"QUEUED"] * len(commands)]
+        if not parts and self.decoder.skip(wire.OK + _QUEUED * len(commands)):  # as nearly always
+            parts += queued
         while len(parts) <= len(commands):
             part = self.decoder.next(commands[max(0, len(parts) - 1) :])
             if part is Sign.MORE:
@@ -279,15 +299,19 @@ class _Inbox:
             parts.append(part)
             if isinstance(part, RedisRuntimeError) and part.reply.startswith(_FATAL):
                 return part
-        reply = self.decoder.next(commands, each=True)
+        reply = self.decoder.next_of_each(commands)
         if reply is Sign.MORE:
             return reply
         self._parts = []
-        if refused := next((part for part in parts if isinstance(part, RedisRuntimeError)), None):
+        if parts != queued and (refused := next((part for part in parts if isinstance(part, RedisRuntimeError)), None)):
             return refused
         if isinstance(reply, RedisRuntimeError):
             return reply
-        queued = [b"OK", *[b"QUEUED"] * len(commands)]
         if parts != queued or not isinstance(reply, list) or len(reply) != len(commands):
             raise wire.GarbledReplyError(f"{reply!r} after {parts} to a transaction")
         return reply
+
+
+def _check_goes_on(reply: Reply) -> None:
+    if isinstance(reply, RedisRuntimeError) and reply.reply.startswith(_FATAL):
+        raise _HungUpError(reply.reply)

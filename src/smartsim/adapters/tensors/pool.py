@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -12,10 +12,12 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import redis
 
 from smartsim.adapters.tensors.connection import TensorConnection, connect
+from smartsim.adapters.tensors.delivery import Batch, patience
 from smartsim.adapters.tensors.exchange import LostConnectionError
 from smartsim.domain.addresses import Address
 from smartsim.domain.client_config import ClientConfig
 from smartsim.domain.client_errors import RedisDatabaseError
+from smartsim.ports.tensor_store import Reply
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -58,6 +60,17 @@ class Pool:
             raise
         self._give_back(connection)
         return result
+
+    def exchange(self, batch: Batch) -> Generator[None, None, list[Reply]]:
+        """Return the replies to a batch; pause when it has been sent."""
+        connection = self._take()
+        try:
+            replies = yield from connection.exchange_in_two(batch.requests, patience(batch.requests))
+        except OSError:
+            self._drop_idle()
+            raise
+        self._give_back(connection)
+        return replies
 
     def close(self) -> None:
         """Close the connections, those in use as soon as they no longer are."""

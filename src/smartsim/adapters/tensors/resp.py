@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import redis
 
 from smartsim.adapters.tensors.connection import TensorConnection
-from smartsim.adapters.tensors.delivery import FAILURES, Batch, Outcome
+from smartsim.adapters.tensors.delivery import FAILURES, Batch, Outcome, patience
 from smartsim.adapters.tensors.pool import Pool
 from smartsim.adapters.tensors.routing import Pause, Router, Routing
 from smartsim.domain.addresses import Address
@@ -86,7 +86,16 @@ class RespTensorStore:
 
     def run(self, requests: Sequence[Request]) -> list[Reply]:
         """Carry out some requests, in one round trip to each shard that they concern."""
-        return self._drive(self._router.route(requests))
+        first: Outcome | None = None
+        if self._only:
+            try:
+                first = replies = self._only.use(TensorConnection.exchange, requests, patience(requests))
+            except FAILURES as failure:
+                first = failure
+            else:
+                if not any(isinstance(reply, RedisReplyError) for reply in replies):
+                    return replies  # as nearly always: there is nothing to decide
+        return self._drive(self._router.route(requests), first)
 
     def shards(self) -> tuple[Shard, ...]:
         """Return the shards as they are now, ordered by their first slots; the only one, if it is no cluster."""
@@ -128,16 +137,24 @@ class RespTensorStore:
                     time.sleep(wanted.seconds)
                     wanted = routing.send([])
                 else:
-                    wanted = routing.send([self._exchange(batch) for batch in wanted])
+                    wanted = routing.send(self._carry_out(wanted))
         except StopIteration as end:
             result: _T = end.value
             return result
 
-    def _exchange(self, batch: Batch) -> Outcome:
+    def _carry_out(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """Return what comes of some batches: each is sent before the replies to any are waited for."""
+        running = [self._carry_out_in_two(batch) for batch in batches]
+        begun = [next(each) for each in running]
+        return [next(each) or [] if outcome is None else outcome for each, outcome in zip(running, begun, strict=True)]
+
+    def _carry_out_in_two(self, batch: Batch) -> Iterator[Outcome | None]:
+        """Yield nothing when a batch has been sent, if it can be; then what came of it."""
         try:
-            return self._pool(batch.address).use(TensorConnection.exchange, batch.requests, batch.patience)
+            outcome: Outcome = yield from self._pool(batch.address).exchange(batch)
         except (*FAILURES, RedisDatabaseError) as failure:
-            return failure
+            outcome = failure
+        yield outcome
 
     def _pool(self, address: Address) -> Pool:
         pool = self._pools.get(address)

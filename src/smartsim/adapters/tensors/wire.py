@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,16 @@ MAX_HEADER: Final = 4096
 JOIN_BELOW: Final = 16 * 1024
 """Smaller payloads are copied behind their header: that is faster than handing the kernel three pieces."""
 
+Piece: TypeAlias = "bytes | memoryview | npt.NDArray[Any]"
+"""A part of a command, in bytes or shown by the memory where they are."""
+
 _TYPE_NAMES = {np.dtype(name): wire.encode() for name, wire in WIRE_NAMES.items()}
 _DTYPES = {wire: dtype for dtype, wire in _TYPE_NAMES.items()}
 _BLOB = b"\r\n$4\r\nblob\r\n$"
-HEADER: Final = re.compile(
+_HEADER: Final = re.compile(
     rb"\*6\r\n\$5\r\ndtype\r\n\$\d{1,2}\r\n([A-Z0-9]{1,16})\r\n"
     rb"\$5\r\nshape\r\n\*(\d{1,2})((?:\r\n:\d{1,19})*)" + re.escape(_BLOB) + rb"(\d{1,19})\r\n"
 )
-"""The header of a reply to AI.TENSORGET; `parse_tensor_header` says what it means."""
 
 
 class GarbledReplyError(Exception):
@@ -60,31 +62,55 @@ class UnreadableTensorError(Exception):
     """The tensor is of a type that NumPy arrays cannot hold (STRING)."""
 
 
-def encode(words: Sequence[Word]) -> list[bytes | memoryview]:
-    r"""Return a command, in pieces: a word of `JOIN_BELOW` bytes or more is one, in the memory where it is.
+def encode(words: tuple[Word, ...], pieces: list[Piece]) -> int:
+    r"""Append a command, in pieces, and return its length.
+
+    A word of `JOIN_BELOW` bytes or more is a piece of its own, a `memoryview` of where it is. No other piece is one:
+    those are to be joined.
 
     Example:
-        >>> encode((b"EXISTS", b"k"))
-        [b'*2\r\n$6\r\nEXISTS\r\n$1\r\nk\r\n']
+        >>> encode((b"EXISTS", b"k"), pieces := []), pieces
+        (25, [b'*2\\r\\n$6\\r\\nEXISTS\\r\\n$1\\r\\nk\\r\\n'])
     """
-    values: list[Any] = []
-    for word in words:
-        size = len(word) if isinstance(word, bytes) else word.nbytes
-        if size >= JOIN_BELOW:
-            return _encode_large(words)
-        values += (size, word if isinstance(word, bytes) else word.data)
-    return [_form(len(words)) % tuple(values)]
+    last = words[-1]
+    # Commands of one shape differ in nothing but their words, so all but these is made once: that takes half the time.
+    try:
+        if isinstance(last, bytes):
+            form, length = _form(tuple(map(bytes.__len__, words)))
+            if form:
+                pieces.append(form % words)
+                return length
+        elif last.nbytes < JOIN_BELOW:
+            texts = words[:-1]
+            form, length = _form(tuple(map(bytes.__len__, texts)), last.nbytes)
+            if form:
+                pieces += (form % texts, last, CRLF)
+                return length
+    except TypeError:  # an array among the texts
+        pass
+    return _encode_large(words, pieces)
 
 
-@lru_cache(maxsize=64)
-def _form(words: int) -> bytes:
-    # To format all words at once takes half the time of one after the other.
-    return b"*%d\r\n%b" % (words, b"$%d\r\n%b\r\n" * words)
+@lru_cache(maxsize=4096)
+def _form(sizes: tuple[int, ...], array: int | None = None) -> tuple[bytes, int]:
+    """Return what becomes a command when its texts are put in, and its length; or, if one is large, nothing.
+
+    Args:
+        sizes: of the texts.
+        array: size of the array after them, which is to follow the form, if there is one.
+    """
+    if max(sizes, default=0) >= JOIN_BELOW:
+        return b"", 0
+    form = b"*%d\r\n" % (len(sizes) + (array is not None)) + b"".join(b"$%d\r\n%%b\r\n" % size for size in sizes)
+    if array is None:
+        return form, len(form) + sum(sizes) - 2 * len(sizes)
+    form += b"$%d\r\n" % array
+    return form, len(form) + sum(sizes) - 2 * len(sizes) + array + 2
 
 
-def _encode_large(words: Sequence[Word]) -> list[bytes | memoryview]:
-    pieces: list[bytes | memoryview] = []
+def _encode_large(words: Sequence[Word], pieces: list[Piece]) -> int:
     small = b"*%d\r\n" % len(words)
+    length = 0
     for word in words:
         payload = memoryview(word) if isinstance(word, bytes) else elements_of(word)
         small += b"$%d\r\n" % len(payload)
@@ -92,8 +118,10 @@ def _encode_large(words: Sequence[Word]) -> list[bytes | memoryview]:
             small += payload.tobytes() + CRLF
         else:
             pieces += (small, payload)
+            length += len(small) + len(payload)
             small = CRLF
-    return [*pieces, small]
+    pieces.append(small)
+    return length + len(small)
 
 
 def encode_tensor_get(key: bytes) -> bytes:
@@ -121,6 +149,13 @@ def elements_of(array: npt.NDArray[Any]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data  # a cast of the memory itself refuses arrays without elements
 
 
+def find_header(data: bytes, start: int) -> bytes:
+    """Return the bytes that are the header of a tensor which starts there, if any; empty when its end is not there."""
+    blob = data.find(_BLOB, start, start + MAX_HEADER)
+    end = data.find(CRLF, blob + len(_BLOB), start + MAX_HEADER) if blob > 0 else -1
+    return data[start : end + 2] if end > 0 else b""
+
+
 def header_length(reply: bytes) -> int:
     """Return the length of a tensor's header, given the first bytes of a reply to AI.TENSORGET.
 
@@ -130,10 +165,8 @@ def header_length(reply: bytes) -> int:
     Raises:
         GarbledReplyError: when there is none within `MAX_HEADER` bytes.
     """
-    blob = reply.find(_BLOB)
-    end = reply.find(CRLF, blob + len(_BLOB)) if blob > 0 else -1
-    if end > 0:
-        return end + 2
+    if header := find_header(reply, 0):
+        return len(header)
     if len(reply) >= MAX_HEADER or not reply.startswith((b"-", b"*6\r\n"[: len(reply)])):
         raise GarbledReplyError(f"no tensor in {reply[:60]!r}")
     return 0
@@ -147,7 +180,7 @@ def parse_tensor_header(header: bytes) -> Layout:
         GarbledReplyError: when the header is not one, or its parts do not fit together.
         UnreadableTensorError: when its elements are not numbers.
     """
-    match = HEADER.fullmatch(header)
+    match = _HEADER.fullmatch(header)
     if not match:
         raise GarbledReplyError(f"no tensor in {header[:60]!r}")
     type_name, dimensions, numbers, size = match.groups()

@@ -44,6 +44,11 @@ class Content(NamedTuple):
     fields: Mapping[bytes, bytes]
     tensors: Mapping[bytes, npt.NDArray[Any]]
 
+    @property
+    def size(self) -> int:
+        """Of all tensors together, in bytes."""
+        return sum([array.nbytes for array in self.tensors.values()])
+
 
 class Dataset(SRObject):
     """Tensors and metadata that belong together, under one name.

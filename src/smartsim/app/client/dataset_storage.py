@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
+import numpy as np
 import numpy.typing as npt
 
 from smartsim.app.client.calls import SHARDS, Call, check, integer, pairs, several, tensor, text
@@ -30,13 +32,46 @@ _FEW_BYTES: Final = 1 << 20
 _MANY_BYTES: Final = 1 << 28
 """The server keeps what arrives in a transaction, and hangs up when it is 1 GiB (its client-query-buffer-limit)."""
 
+_SAMPLE: Final = 8
+"""To so many datasets of a list one looks for the names of the tensors; most lists are of datasets that are alike."""
+
+_MOST_SERIES: Final = 256
+
 _STAGED_FOR: Final = b"3600000"  # ms
+_ONLY_ARRAYS: Final = frozenset({np.ndarray})
 
 
-def read(stems: Sequence[bytes]) -> Call[list[Content]]:
-    """Return what is stored under some stems, all in two round trips.
+class SeenNames:
+    """Which tensors the datasets had that were read: a guess at those of the next ones, that saves to ask for them.
+
+    A guess may be wrong: whoever makes one learns in the same transaction what is right.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, bytes] = {}
+
+    def guess(self, stem: bytes) -> bytes | None:
+        """Return the names that a dataset probably has, as they are stored; None if nothing is known of its like."""
+        return self._names.get(_series(stem))
+
+    def note(self, stem: bytes, names: bytes, content: Content) -> None:
+        """Take note of the names that a dataset has."""
+        if content.size > _FEW_BYTES:  # to receive too much after a wrong guess would cost more than to ask
+            self._names.pop(_series(stem), None)
+            return
+        if len(self._names) >= _MOST_SERIES:
+            self._names.clear()
+        self._names[_series(stem)] = names
+
+
+def read(stems: Sequence[bytes], seen: SeenNames | None = None) -> Call[list[Content]]:
+    """Return what is stored under some stems, all in one to three round trips.
 
     Each is as it was at one moment, unless it was written piece by piece, as the clients of old do.
+
+    Args:
+        stems: of the keys.
+        seen: what is known of the datasets that were read before.
 
     Raises:
         RedisKeyError: there is no dataset under one of them.
@@ -44,24 +79,45 @@ def read(stems: Sequence[bytes]) -> Call[list[Content]]:
     """
     if not stems:
         return []
-    names = list((yield [ask_names(stem) for stem in stems]))
+    guess = seen.guess(stems[0]) if seen and len(stems) == 1 else None
+    names: list[Reply] = [guess] if guess else (yield from _probable_names(stems))
     contents: dict[int, Content] = {}
+    left: Sequence[int] = range(len(stems))
     for _ in range(ATTEMPTS):
-        left = [index for index in range(len(stems)) if index not in contents]
-        tensors_of = [tensor_names(names[index], stems[index]) for index in left]
-        replies = yield [_ask_content(stems[index], known) for index, known in zip(left, tensors_of, strict=True)]
-        for index, known, reply in zip(left, tensors_of, replies, strict=True):
+        replies = yield [_ask_content(stems[index], tensor_names(names[index], stems[index])) for index in left]
+        changed = []
+        for index, reply in zip(left, replies, strict=True):
+            stem, before = stems[index], names[index]
             fields, *tensors = parts(reply)
             metadata = pairs(fields)
             if not metadata:
-                raise missing(stems[index])
-            before, names[index] = names[index], metadata.pop(TENSOR_NAMES, None)
-            if names[index] == before:
+                raise missing(stem)
+            names[index] = now = metadata.pop(TENSOR_NAMES, None)
+            if now == before:
                 metadata.pop(COMPLETE, None)
-                contents[index] = Content(metadata, _tensors(stems[index], known, tensors))
-        if len(contents) == len(stems):
+                contents[index] = Content(metadata, _tensors(stem, tensor_names(now, stem), tensors))
+            else:
+                changed.append(index)
+        if not changed:
+            if seen and isinstance(names[0], bytes):
+                seen.note(stems[0], names[0], contents[0])
             return [contents[index] for index in range(len(stems))]
-    raise unsteady(next(stem for index, stem in enumerate(stems) if index not in contents))
+        left = changed
+    raise unsteady(stems[left[0]])
+
+
+def _probable_names(stems: Sequence[bytes]) -> Call[list[Reply]]:
+    """Return the names of the tensors of datasets as they are stored; others may change them at any time.
+
+    If some of many datasets have the same ones, all are taken to.
+    """
+    some = stems[:: max(1, len(stems) // _SAMPLE)]
+    names: list[Reply] = list((yield [ask_names(stem) for stem in some]))
+    if len(some) == len(stems):
+        return names
+    if all(isinstance(name, bytes) and name == names[0] for name in names):
+        return [names[0]] * len(stems)
+    return list((yield [ask_names(stem) for stem in stems]))
 
 
 def write(stem: bytes, content: Content, expiry: bytes | None) -> Call[None]:
@@ -73,7 +129,7 @@ def write(stem: bytes, content: Content, expiry: bytes | None) -> Call[None]:
         expiry: in how many milliseconds it expires, or None.
     """
     yield from _check_slot(stem)
-    if sum(array.nbytes for array in content.tensors.values()) < _MANY_BYTES:
+    if content.size < _MANY_BYTES:
         arrivals = [tensor_set(part_key(stem, name), array) for name, array in content.tensors.items()]
         yield from _replace(stem, content, arrivals, expiry)
     else:
@@ -128,11 +184,17 @@ def tensor_names(reply: Reply, stem: bytes) -> tuple[bytes, ...]:
     if reply is None:
         return ()
     try:
-        names = decode(text(reply))
+        return _decode_names(text(reply))
     except ValueError as error:
         raise _garbled(stem, str(error)) from error
+
+
+@lru_cache(maxsize=64)
+def _decode_names(field: bytes) -> tuple[bytes, ...]:
+    # Most datasets that a program reads have the same tensors.
+    names = decode(field)
     if isinstance(names, Scalars):
-        raise _garbled(stem, f"its values are of type {names.dtype}")
+        raise ValueError(f"its values are of type {names.dtype}")  # noqa: TRY004 - as for all that cannot be read
     return tuple(dict.fromkeys(names))
 
 
@@ -203,23 +265,26 @@ def _replace(stem: bytes, content: Content, arrivals: Iterable[Command], expiry:
         The replies: that nothing is there any more, that the metadata are, and those to the arrivals.
     """
     meta = meta_key(stem)
+    keys = [part_key(stem, name) for name in content.tensors]
     words = [word for field in content.fields.items() for word in field]
-    if content.tensors:
-        words += [TENSOR_NAMES, encode_strings(content.tensors)]
-    names = set(content.tensors)
-    if sum(array.nbytes for array in content.tensors.values()) > _FEW_BYTES:
-        (reply,) = yield [ask_names(stem)]
-        names |= leftovers(reply)
+    names_now = encode_strings(content.tensors) if keys else None
+    if names_now is not None:
+        words += (TENSOR_NAMES, names_now)
     commands = [Command((b"HSET", meta, *words, COMPLETE, b"1"), key=meta), *arrivals]
     if expiry is not None:
-        keys = [meta, *(part_key(stem, name) for name in content.tensors)]
-        commands += [Command((b"PEXPIRE", key, expiry), key=meta) for key in keys]
+        commands += [Command((b"PEXPIRE", key, expiry), key=meta) for key in (meta, *keys)]
+    names = set(content.tensors)
+    if content.size > _FEW_BYTES:
+        (reply,) = yield [ask_names(stem)]
+        names |= leftovers(reply)
     done: list[Reply] = []
     for _ in range(ATTEMPTS):
-        clear = unlink(meta, [meta, *(part_key(stem, name) for name in names)])
-        (reply,) = yield [Transaction((ask_names(stem), clear, *commands))]
+        others = [part_key(stem, name) for name in names.difference(content.tensors)]
+        (reply,) = yield [Transaction((ask_names(stem), unlink(meta, (meta, *keys, *others)), *commands))]
         before, *done = parts(reply)
         check(done)
+        if before is None or before == names_now:  # as nearly always
+            break
         found = leftovers(before)
         if found <= names:
             break
@@ -243,10 +308,17 @@ def _ask_content(stem: bytes, names: Iterable[bytes]) -> Transaction:
 
 
 def _tensors(stem: bytes, names: Sequence[bytes], replies: Sequence[Reply]) -> dict[bytes, npt.NDArray[Any]]:
+    if _ONLY_ARRAYS.issuperset(map(type, replies)):
+        return dict(zip(names, replies, strict=True))  # type: ignore[arg-type]  # just looked at
     for name, reply in zip(names, replies, strict=True):
         if isinstance(reply, RedisRuntimeError):
             raise incomplete(stem, name) from reply
     return {name: tensor(reply) for name, reply in zip(names, replies, strict=True)}
+
+
+def _series(stem: bytes) -> bytes:
+    """Return a stem without its digits: ``step_1`` and ``step_2`` are much alike."""
+    return stem.translate(None, b"0123456789")
 
 
 def _garbled(stem: bytes, why: str) -> RedisInternalError:

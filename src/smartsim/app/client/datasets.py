@@ -8,6 +8,7 @@ from smartsim.app.client.calls import Call, check, integer
 from smartsim.app.client.dataset import Dataset
 from smartsim.app.client.dataset_storage import (
     ATTEMPTS,
+    SeenNames,
     ask_names,
     incomplete,
     leftovers,
@@ -39,9 +40,9 @@ def put_dataset(stem: str, dataset: Dataset, ttl: float | None = None) -> Call[N
     yield from write(key, content, expiry)
 
 
-def get_dataset(stem: str, name: str) -> Call[Dataset]:
+def get_dataset(stem: str, name: str, seen: SeenNames | None = None) -> Call[Dataset]:
     """Return a dataset; see `Client.get_dataset`."""
-    (content,) = yield from read([key_bytes(stem)])
+    (content,) = yield from read([key_bytes(stem)], seen)
     return Dataset.received(name, content)
 
 

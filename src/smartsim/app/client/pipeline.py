@@ -19,20 +19,26 @@ _T = TypeVar("_T")
 class Pending(Generic[_T]):
     """What a call of a pipeline will have returned once the pipeline has been carried out.
 
+    Attributes:
+        error: what the call raised; None if nothing, or not yet.
+        wanted: what it wants to know to go on; None when it has ended.
+
     Args:
         call: the call; what it checks of its arguments is checked here.
         name: of the call, for messages.
     """
 
+    __slots__ = ("_call", "_name", "_result", "error", "wanted")
+
     def __init__(self, call: Call[_T], name: str) -> None:
         self._call = call
         self._name = name
-        self._error: BaseException | None = None
         self._result: _T
+        self.error: BaseException | None = None
         self.wanted: Sequence[Request] | ShardsRequest | None = None
-        self._go_on(lambda: next(call))
-        if self._error is not None:
-            raise self._error
+        self.send(None)
+        if self.error is not None:
+            raise self.error
 
     def result(self) -> _T:
         """Return what the call returned.
@@ -41,8 +47,8 @@ class Pending(Generic[_T]):
             RedisRuntimeError: the pipeline has not been carried out yet.
             Exception: what the call raised.
         """
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         if self.wanted is not None:
             raise RedisRuntimeError(
                 f"The result of {self._name} is not there before the pipeline has been carried out: ask for it after "
@@ -50,37 +56,39 @@ class Pending(Generic[_T]):
             )
         return self._result
 
-    @property
-    def error(self) -> BaseException | None:
-        """What the call raised."""
-        return self._error
-
     def send(self, answer: Any) -> None:
         """Hand the call what it wanted."""
-        self._go_on(lambda: self._call.send(answer))
+        try:
+            self.wanted = self._call.send(answer)
+        except StopIteration as end:
+            self.wanted, self._result = None, end.value
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asks for the result
+            self._fail(error)
 
     def throw(self, error: Exception) -> None:
         """Tell the call that it cannot have what it wanted."""
-        self._go_on(lambda: self._call.throw(error))
-
-    def _go_on(self, step: Callable[[], Sequence[Request] | ShardsRequest]) -> None:
-        self.wanted = None
         try:
-            self.wanted = step()
+            self.wanted = self._call.throw(error)
         except StopIteration as end:
-            self._result = end.value
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asks for the result
-            if isinstance(error, RedisReplyError) and not error.method:
-                error.method = self._name
-            self._error = error
+            self.wanted, self._result = None, end.value
+        except Exception as raised:  # noqa: BLE001 - likewise
+            self._fail(raised)
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, RedisReplyError) and not error.method:
+            error.method = self._name
+        self.wanted, self.error = None, error
 
 
 def _pends(method: Callable[Concatenate[Interface, _P], Call[_T]]) -> Callable[Concatenate[Pipeline, _P], Pending[_T]]:
     """Return a method that notes what a method of the interface says, to be carried out with the other calls."""
+    name = f"Pipeline.{method.__name__}"
 
     @wraps(method)
     def call(self: Pipeline, /, *args: _P.args, **kwargs: _P.kwargs) -> Pending[_T]:
-        return self.note(Pending(method(self.interface, *args, **kwargs), f"Pipeline.{method.__name__}"))
+        pending = Pending(method(self.interface, *args, **kwargs), name)
+        self.pending.append(pending)
+        return pending
 
     return returning(call, "Pending[{}]")
 
@@ -98,20 +106,15 @@ class Pipeline:
 
     def __init__(self, interface: Interface) -> None:
         self.interface = interface
-        self._noted: list[Pending[Any]] = []
-
-    def note(self, pending: Pending[_T]) -> Pending[_T]:
-        """Carry out a call with the others."""
-        self._noted.append(pending)
-        return pending
+        self.pending: list[Pending[Any]] = []
 
     def all_calls(self) -> Call[None]:
-        """Return one call that is all those noted."""
-        return _together(self._noted)
+        """Return one call that is all of them."""
+        return _together(self.pending)
 
     def raise_first_error(self) -> None:
         """Raise what the first call that failed has raised."""
-        for pending in self._noted:
+        for pending in self.pending:
             if pending.error is not None:
                 raise pending.error
 
@@ -186,14 +189,18 @@ def _hand_out_shards(askers: Sequence[Pending[Any]]) -> Generator[ShardsRequest,
 
 
 def _hand_out_replies(open_calls: Sequence[Pending[Any]]) -> Generator[Sequence[Request], Any, None]:
-    wanted = [list(call.wanted) for call in open_calls if isinstance(call.wanted, Sequence)]
+    requests: list[Request] = []
+    ends = []
+    for call in open_calls:
+        requests += call.wanted  # type: ignore[arg-type]  # nobody asks for shards here
+        ends.append(len(requests))
     try:
-        replies: list[Reply] = yield [request for requests in wanted for request in requests]
+        replies: list[Reply] = yield requests
     except RedisReplyError as error:
         for call in open_calls:
             call.throw(error)
         return
     begin = 0
-    for call, requests in zip(open_calls, wanted, strict=True):
-        call.send(replies[begin : begin + len(requests)])
-        begin += len(requests)
+    for call, end in zip(open_calls, ends, strict=True):
+        call.send(replies[begin:end])
+        begin = end

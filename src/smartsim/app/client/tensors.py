@@ -6,6 +6,7 @@ Keys are final: prefixes are there already.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from numbers import Real
 from typing import Any, Final
 
@@ -114,8 +115,13 @@ def key_bytes(key: str) -> bytes:
 
 def tensor_set(key: bytes, data: npt.NDArray[Any]) -> Command:
     """Return the command that stores an array (one of `wire_array`)."""
-    shape = (b"%d" % size for size in data.shape)
-    return Command((b"AI.TENSORSET", key, WIRE_NAMES[data.dtype.name].encode(), *shape, b"BLOB", data), key=key)
+    return Command((b"AI.TENSORSET", key, *_layout(data.dtype, data.shape), b"BLOB", data), key)
+
+
+@lru_cache(maxsize=1024)
+def _layout(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[bytes, ...]:
+    # A program stores the same few layouts over and over.
+    return (WIRE_NAMES[dtype.name].encode(), *(b"%d" % size for size in shape))
 
 
 def tensor_get(key: bytes) -> Command:
