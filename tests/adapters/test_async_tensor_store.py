@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -37,6 +38,7 @@ THREE_ATTEMPTS = ClientConfig(
     connecting=RetryPolicy(2 / 64, 1 / 64), commands=RetryPolicy(2 / 64, 1 / 64), socket_timeout=20
 )
 DEL, EXISTS = say("DEL", "k"), say("EXISTS", "k", changes=False)
+CLIENT_ID = say("CLIENT", "ID", changes=False)
 DATA = np.arange(1000.0)
 
 
@@ -229,3 +231,16 @@ async def test_a_closed_store_says_so(server: Server) -> None:
     await store.close()
     with pytest.raises(RedisDatabaseError, match="closed"):
         await store.run([EXISTS])
+
+
+@pytest.mark.parametrize("transport", ["tcp", "unix"])
+def test_a_forked_process_has_connections_of_its_own(server: Server, transport: str) -> None:
+    with asyncio.Runner() as runner:
+        store = runner.run(AsyncRespTensorStore.connect([getattr(server, transport)], THREE_ATTEMPTS))
+        number = runner.run(store.run([CLIENT_ID]))
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if asyncio.run(store.run([CLIENT_ID])) != number else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert runner.run(store.run([CLIENT_ID])) == number
+        runner.run(store.close())

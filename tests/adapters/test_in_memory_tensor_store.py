@@ -33,11 +33,14 @@ def test_two_stores_share_nothing() -> None:
     assert ask(other, "EXISTS", "a") == 0
 
 
-def test_models_need_a_runtime() -> None:
+def test_models_are_kept_without_a_runtime_and_not_run() -> None:
     store = InMemoryTensorStore()
-    reply = ask(store, "AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", affine_model())
+    assert ask(store, "AI.MODELSTORE", "m", "TORCH", "GPU:1", "BLOB", b"anything") == b"OK"
+    assert ask(store, "AI.MODELGET", "m", "BLOB") == b"anything"
+    store.put(b"x", np.zeros(1))
+    reply = ask(store, "AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
     assert refused(reply, "InMemoryTensorStore(AffineRuntime())")
-    assert ask(store, "EXISTS", "m") == 0
+    assert ask(store, "EXISTS", "y") == 0
 
 
 def test_models_need_their_runtime_and_device() -> None:
@@ -70,11 +73,29 @@ def test_names_of_inputs_and_outputs_are_told_as_given() -> None:
     assert meta[meta.index(b"outputs") + 1] == [b"out"]
 
 
-def test_scripts_are_refused() -> None:
+def test_scripts_are_kept_and_not_run() -> None:
+    store, execute = InMemoryTensorStore(), ("AI.SCRIPTEXECUTE", "s", "f", "INPUTS", 0, "OUTPUTS", 0)
+    source = b"def f(x): return x"
+    assert refused(ask(store, *execute), "ERR script key is empty")
+    assert ask(store, "AI.SCRIPTSET", "s", "CPU", "TAG", "v1", "SOURCE", source) == b"OK"
+    assert ask(store, "AI.SCRIPTGET", "s", "SOURCE") == source
+    meta = [b"device", b"CPU", b"tag", b"v1", b"Entry Points", []]
+    assert ask(store, "AI.SCRIPTGET", "s", "META") == meta
+    assert ask(store, "AI.SCRIPTGET", "s") == [*meta, b"source", source]
+    assert refused(ask(store, *execute), "the in-memory store runs no scripts")
+    assert ask(store, "AI.SCRIPTDEL", "s") == b"OK"
+    assert ask(store, "EXISTS", "s") == 0
+
+
+def test_what_is_no_script_is_refused() -> None:
     store = InMemoryTensorStore()
-    reply = ask(store, "AI.SCRIPTSET", "s", "CPU", "SOURCE", "def f(x): return x")
-    assert refused(reply, "the in-memory store runs no scripts")
-    assert refused(ask(store, "AI.SCRIPTEXECUTE", "s", "f", "INPUTS", 0, "OUTPUTS", 0), "ERR script key is empty")
+    assert refused(ask(store, "AI.SCRIPTSET", "s", "TPU", "SOURCE", "text"), "ERR Invalid DEVICE")
+    assert refused(ask(store, "AI.SCRIPTSET", "s", "CPU", "TEXT", "text"), "missing script SOURCE")
+    assert ask(store, "AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", b"anything") == b"OK"
+    assert refused(ask(store, "AI.SCRIPTSET", "m", "CPU", "SOURCE", "text"), "WRONGTYPE")
+    assert ask(store, "AI.SCRIPTSET", "s", "CPU", "SOURCE", "text") == b"OK"
+    assert refused(ask(store, "AI.SCRIPTGET", "s", "BLOB"), "unsupported data format")
+    assert refused(ask(store, "AI.MODELGET", "s", "BLOB"), "WRONGTYPE")
 
 
 def test_closing_ends_the_calls_that_wait() -> None:

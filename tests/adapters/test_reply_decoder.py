@@ -70,6 +70,29 @@ def test_tensors_arrive_in_any_pieces_wherever_they_stand(tensors: list[npt.NDAr
     assert all(reply.flags.writeable and reply.flags.c_contiguous for reply in replies if isinstance(reply, np.ndarray))
 
 
+LARGE = [np.arange(5000.0), np.arange(5000.0)[::-1].copy(), np.ones((2, 2500)), np.zeros(5001, np.int32), np.ones(3)]
+no = RedisRuntimeError("", reply="ERR no")
+
+
+@given(st.lists(st.sampled_from([*LARGE[:2] * 4, *LARGE[2:], no]), min_size=2, max_size=12), LENGTHS)
+def test_large_tensors_that_are_mostly_alike_arrive_in_any_pieces(expected: list[Any], lengths: list[int]) -> None:
+    queued = [Status(b"OK"), *[Status(b"QUEUED")] * len(expected)]
+    requests: list[Request] = [*[GET] * len(expected), Transaction((GET,) * len(expected)), ANY]
+    wholes = [*expected, *queued, expected, 7]
+    replies = Peer(b"".join(map(encoded, wholes)), [1 << 20, *lengths, *lengths, *lengths]).play(requests)
+    assert same(replies, [*expected, expected, 7])
+    tensors = [reply for reply in replies if isinstance(reply, np.ndarray)]
+    assert all(tensor.flags.writeable and tensor.flags.owndata for tensor in tensors)
+
+
+def test_of_large_tensors_that_are_alike_no_bytes_are_taken_for_others() -> None:
+    one = encoded(LARGE[0])
+    for garbled in (one[:-2] + b"xy", one[:-2] + b"\0\r\n", one.replace(b":5000", b":5001")):
+        for lengths in ([1 << 20], [1 << 20, 100_000, *[7] * 30_000]):
+            with pytest.raises((wire.GarbledReplyError, LostConnectionError)):
+                Peer(one * 2 + garbled + one * 2, lengths).play([GET] * 5)
+
+
 def test_no_cut_of_a_tensor_matters() -> None:
     tensor = np.arange(6, dtype=np.float32).reshape(2, 3)
     reply = encoded([1, tensor, b"x"])
@@ -131,6 +154,8 @@ GARBLED = {
     "a number with a blank": b": 1\r\n",
     "a number with a zero before it": b"$01\r\na\r\n",
     "too long a number": b":" + b"1" * 5000 + b"\r\n",
+    "a number of more than 64 bits": b":9223372036854775808\r\n",
+    "a length of more than 64 bits": b"$9999999999999999999\r\n",
     "a negative length": b"$-2\r\n",
     "a negative count": b"*-7\r\n",
     "a text that is longer": b"$3\r\nabcd\r\n",

@@ -158,7 +158,9 @@ def test_a_tensor_leaves_in_pieces_of_any_length(lengths: list[int], size: int) 
     connection.put_tensor(b"key", data)
     number = b"%d" % size
     words = (b"AI.TENSORSET", b"key", b"DOUBLE", number, b"BLOB", data.tobytes())
-    assert sock.sent == b"".join(wire.encode(words))
+    pieces: list[Any] = []
+    assert wire.encode(words, pieces) == len(sock.sent)
+    assert sock.sent == b"".join(pieces)
 
 
 def test_one_line_is_read_to_its_end() -> None:

@@ -104,32 +104,6 @@ def test_an_interface_that_does_not_exist_is_an_error_before_anything_starts(exp
         exp.start(exp.create_database(port=0, interface="ipogif0"))
 
 
-def test_applications_have_the_data_and_not_the_server(database: Orchestrator) -> None:
-    with application(database) as client:
-        client.set("a", 1)
-        client.info("everything")
-        for command in (
-            "CONFIG GET maxmemory",
-            "CONFIG SET maxmemory 1",
-            "MODULE LIST",
-            "MODULE LOAD /tmp/evil.so",
-            "SHUTDOWN NOSAVE",
-            "DEBUG SLEEP 0",
-            "ACL LIST",
-            "REPLICAOF 127.0.0.1 1",
-            "SLAVEOF 127.0.0.1 1",
-            "KEYS *",
-            "FLUSHALL",
-            "MONITOR",
-            "CLIENT KILL 127.0.0.1:1",
-            "CLUSTER RESET",
-        ):
-            with pytest.raises(redis.exceptions.ResponseError, match=r"no permissions|command not allowed"):
-                client.execute_command(*command.split())
-        assert client.get("a") == b"1"
-        assert client.flushdb()
-
-
 def test_the_administrator_s_password_is_for_the_owner_alone(database: Orchestrator) -> None:
     secret = Path(database.path, "admin_password")
     assert secret.stat().st_mode & 0o777 == 0o600

@@ -241,12 +241,12 @@ class TestMLObjects:
         with pytest.raises(FileNotFoundError):
             DBScript("f", script_path=str(tmp_path / "f.py"))
 
-    def test_a_colocated_member_refuses_for_the_whole_ensemble(self, files: InMemoryFileSystem) -> None:
+    def test_a_member_refuses_for_the_whole_ensemble(self, files: InMemoryFileSystem) -> None:
         made = Ensemble("e", None, "/exp/e", run_settings=settings(), replicas=2, files=files)
-        made.models[1].colocate_db_tcp()
-        with pytest.raises(SSUnsupportedError, match="'f' is in memory"):
-            made.add_function("f", len)
-        assert [len(model.db_scripts) for model in made] == [0, 0]
+        made.models[1].add_function("f", len)
+        with pytest.raises(SSUnsupportedError, match='"f" already exists'):
+            made.add_function("f", max)
+        assert [len(model.db_scripts) for model in made] == [0, 1]
 
 
 class TestRandomEnsembles:

@@ -1,5 +1,7 @@
 """Whole experiments on fakes only: no processes, no files, no server, and virtual time."""
 
+import json
+import sys
 import time
 from collections.abc import Sequence
 from typing import cast
@@ -8,7 +10,7 @@ import pytest
 
 from smartsim import Experiment
 from smartsim.embedding import Adapters, Step
-from smartsim.error import EntityExistsError, LauncherError, SmartSimError, SSUnsupportedError
+from smartsim.error import EntityExistsError, LauncherError, SmartSimError, SSDBIDConflictError, SSUnsupportedError
 from smartsim.status import SmartSimStatus
 from smartsim.testing import InMemoryFileSystem, Script, ScriptedWorkloadManager, fake_adapters
 
@@ -250,17 +252,56 @@ def test_names_are_unique() -> None:
         exp.start(twin)
 
 
-def test_what_this_version_cannot_start_is_refused_before_anything_runs() -> None:
+def test_a_rank_is_told_of_its_colocated_database() -> None:
     adapters = fake_adapters()
     exp = experiment(adapters)
-    colocated = exp.create_model("colocated", exp.create_run_settings("solver"))
-    colocated.colocate_db_tcp()
-    with_script = exp.create_model("script", exp.create_run_settings("solver"))
-    with_script.add_script("s", script="def f(x):\n    return x\n")
-    for model in (colocated, with_script):
-        with pytest.raises(SSUnsupportedError, match=model.name):
-            exp.start(exp.create_database(port=0), model)
+    model = exp.create_model("m", exp.create_run_settings("solver", "--fast", run_command="start-ranks"))
+    model.colocate_db_tcp(
+        port=6780,
+        ifname="hsn0",
+        db_cpus=2,
+        db_identifier="near",
+        debug=True,
+        intra_op_threads=3,
+        maxmemory_policy="noeviction",
+    )
+    database = exp.create_database(port=0)
+    exp.start(database, model)
+    step = submitted(adapters)[1]
+    place = step.argv.index("--")
+    assert step.launch == ("/bin/start-ranks",)
+    assert step.argv[: place - 1] == (sys.executable, "-P", "-m", "smartsim.app.colocated")
+    assert step.argv[place + 1 :] == ("/bin/solver", "--fast")
+    assert step.environment["SSDB"] == database.get_address()[0]
+    # The address of the other one is its node's to say.
+    assert (step.environment.get("SSDB_near"), step.environment["SR_DB_TYPE_near"]) == (None, "Standalone")
+    assert step.environment["SMARTSIM_LOG_LEVEL"] == "debug"
+    found = json.loads(adapters.files.read(step.argv[place - 1]))
+    assert (found["port"], found["interfaces"], found["cpus"], found["pinning"]) == (6780, ["hsn0"], 2, None)
+    assert found["arguments"] == ["--loglevel", "debug", "--maxmemory-policy", "noeviction"]
+    assert found["log"] == "/virtual/m/m-db.log"
+    assert found["ranks"] is None
+    for name in (found["password_file"], step.argv[place - 1]):
+        entry = adapters.files.inspect(name)
+        assert entry is not None
+        assert entry.mode == 0o600
+
+
+@pytest.mark.parametrize(
+    ("colocated", "standard"), [("", "orchestrator"), ("orchestrator", "orchestrator"), ("a", "a")]
+)
+def test_databases_of_one_application_have_different_identifiers(colocated: str, standard: str) -> None:
+    adapters = fake_adapters()
+    exp = experiment(adapters)
+    model = exp.create_model("m", exp.create_run_settings("solver"))
+    model.colocate_db_tcp(db_identifier=colocated)
+    database = exp.create_database(port=0, db_identifier=standard)
+    with pytest.raises(SSDBIDConflictError, match=f"'{standard}' has already been used"):
+        exp.start(database, model)
     assert submitted(adapters) == []
+    exp.start(database)
+    with pytest.raises(SSDBIDConflictError, match=f"'{standard}' has already been used"):
+        exp.start(model)
 
 
 def test_a_record_that_cannot_be_kept_does_not_stop_anything(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Database]]:
-    with running_cluster(tmp_path_factory.mktemp("cluster"), 3) as databases:
+    with running_cluster(tmp_path_factory.mktemp("cluster"), shards=3) as databases:
         yield databases
 
 

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartsim.domain.colocation import colocated_settings, pinning_text, tcp_connection, unix_connection
+from smartsim.domain.colocation import (
+    colocated_settings,
+    local_ranks,
+    pinning_text,
+    tcp_connection,
+    unix_connection,
+)
 from smartsim.domain.errors import SSUnsupportedError
 
 cpus = st.integers(min_value=0, max_value=300)
@@ -54,7 +60,7 @@ class TestConnections:
     @pytest.mark.parametrize(
         ("port", "ifname", "error"),
         [
-            (0, "lo", ValueError),
+            (-1, "lo", ValueError),
             (65536, "lo", ValueError),
             ("6379", "lo", TypeError),
             (6379, 3, TypeError),
@@ -72,6 +78,19 @@ class TestConnections:
             "socket_permissions": 700,
             "port": 0,
         }
+
+    def test_by_default_the_node_chooses(self) -> None:
+        assert unix_connection(None, 755) == {"unix_socket": None, "socket_permissions": 755, "port": 0}
+        assert tcp_connection(0, "lo")["port"] == 0
+
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [("db.socket", "not absolute"), ("/tmp/a,b", "','"), ("/" + "x" * 107, "has 108 characters")],
+    )
+    def test_a_socket_that_cannot_be_is_refused(self, path: str, words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            unix_connection(path, 755)
+        assert unix_connection("/" + "x" * 106, 755)["port"] == 0
 
     @pytest.mark.parametrize("path", ["", "/tmp/a b", "/tmp/a\n", "/tmp/a;b", "/tmp/é", "/tmp/$HOME"])
     def test_a_socket_that_clients_do_not_accept_is_refused(self, path: str) -> None:
@@ -93,6 +112,7 @@ def test_everything_that_was_asked_for_is_in_the_settings() -> None:
         "port": 1,
         "cpus": 2,
         "custom_pinning": "0,1",
+        "default_pinning": True,
         "debug": False,
         "db_identifier": "",
         "rai_args": {"threads_per_queue": 4, "inter_op_parallelism": None, "intra_op_parallelism": None},
@@ -129,3 +149,43 @@ def test_the_cpus_of_the_application_are_set_elsewhere() -> None:
 def test_a_database_needs_a_cpu(db_cpus: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="db_cpus"):
         colocated_settings({}, db_cpus, None, debug=False, db_identifier="", options={})
+
+
+def test_an_identifier_becomes_part_of_a_variable() -> None:
+    with pytest.raises(ValueError, match="ends the name of a variable"):
+        colocated_settings({}, 1, None, debug=False, db_identifier="a=b", options={})
+
+
+@pytest.mark.parametrize(
+    ("option", "instead"),
+    [("port", "port"), ("bind", "ifname"), ("unixsocket", "colocate_db_uds"), ("CLUSTER_ENABLED", "create_database")],
+)
+def test_options_that_have_an_argument_of_their_own_are_refused(option: str, instead: str) -> None:
+    with pytest.raises(ValueError, match=f"{option} cannot be given .* use {instead}"):
+        settings(**{option: "x"})
+
+
+class TestLocalRanks:
+    @pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "PALS_LOCAL_SIZE"])
+    def test_mpi_launchers_say_it(self, name: str) -> None:
+        assert local_ranks({name: "12", "SLURM_STEP_TASKS_PER_NODE": "1", "SLURM_NODEID": "0"}) == 12
+
+    @given(st.lists(st.tuples(st.integers(1, 200), st.integers(1, 5)), min_size=1), st.data())
+    def test_srun_says_it_for_all_nodes(self, groups: list[tuple[int, int]], data: st.DataObject) -> None:
+        counts = [tasks for tasks, nodes in groups for _ in range(nodes)]
+        node = data.draw(st.integers(0, len(counts) - 1))
+        text = ",".join(f"{tasks}(x{nodes})" if nodes > 1 else str(tasks) for tasks, nodes in groups)
+        environment = {"SLURM_STEP_TASKS_PER_NODE": text, "SLURM_NODEID": str(node)}
+        assert local_ranks(environment) == counts[node]
+
+    @pytest.mark.parametrize(
+        "environment",
+        [
+            {},
+            {"OMPI_COMM_WORLD_LOCAL_SIZE": "many"},
+            {"SLURM_STEP_TASKS_PER_NODE": "4"},
+            {"SLURM_STEP_TASKS_PER_NODE": "4", "SLURM_NODEID": "1"},
+        ],
+    )
+    def test_otherwise_nobody_knows(self, environment: dict[str, str]) -> None:
+        assert local_ranks(environment) is None

@@ -145,6 +145,7 @@ class TestColocation:
             "ifname": ["lo", "hsn0"],
             "cpus": 2,
             "custom_pinning": "4,5",
+            "default_pinning": False,
             "debug": True,
             "db_identifier": "near",
             "rai_args": {"threads_per_queue": 2, "inter_op_parallelism": None, "intra_op_parallelism": None},
@@ -159,7 +160,7 @@ class TestColocation:
         settings = made.run_settings.colocated_db_settings
         assert settings is not None
         assert (settings["unix_socket"], settings["socket_permissions"], settings["port"]) == (
-            "/tmp/redis.socket",
+            None,
             755,
             0,
         )
@@ -204,7 +205,7 @@ class TestColocation:
 
     @pytest.mark.parametrize("colocate", COLOCATE)
     @pytest.mark.parametrize("in_memory", [DBModel("cnn", "TF", b"blob"), DBScript("f", len)])
-    def test_nothing_in_memory_goes_with_it(
+    def test_what_is_in_memory_goes_with_it_too(
         self, colocate: Callable[[Model], None], in_memory: DBModel | DBScript
     ) -> None:
         def add(made: Model) -> None:
@@ -215,13 +216,13 @@ class TestColocation:
 
         before, after = model(), model()
         add(before)
-        with pytest.raises(SSUnsupportedError, match="is in memory"):
-            colocate(before)
-        assert before.colocated is False
+        colocate(before)
         colocate(after)
-        with pytest.raises(SSUnsupportedError, match="is in memory"):
-            add(after)
-        assert (after.db_models, after.db_scripts) == ((), ())
+        add(after)
+        for made in (before, after):
+            settings = made.run_settings.colocated_db_settings
+            assert settings is not None
+            assert (*settings["db_models"], *settings["db_scripts"]) == (in_memory,)
 
 
 class TestDatabaseObjects:

@@ -10,6 +10,7 @@ import pytest
 import ml_models
 from old_clients import torch_models
 from old_clients.database import Database, running_cluster, running_database
+from old_clients.place import Place
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,16 @@ def shards(shared_cluster: Sequence[Database]) -> Sequence[Database]:
     for shard in shared_cluster:
         shard.client.flushall()
     return shared_cluster
+
+
+@pytest.fixture(params=["tcp", "unix", "cluster"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """A database of each kind, empty."""
+    if request.param == "cluster":
+        shards = request.getfixturevalue("shards")
+        return Place(",".join(shard.tcp for shard in shards), shards)
+    database = request.getfixturevalue("database")
+    return Place(getattr(database, request.param), [database])
 
 
 @pytest.fixture

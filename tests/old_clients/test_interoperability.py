@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import ml_models
-from old_clients.database import Database
 from old_clients.old_client import ours, smartredis
-from smartsim.client import Client, Dataset
+from old_clients.place import Content, Place
+from smartsim.client import Dataset
 
 DEADLINE = 60.0
 PROGRAM = "interoperability.py"
 MINUTE = (60_000, 1)  # of polling: only who is woken returns in time
-Run = Callable[..., Any]
-Content = dict[tuple[int, bytes], Any]
-
-
-@dataclass(frozen=True)
-class Place:
-    """A database.
-
-    Attributes:
-        address: what `SSDB` says of it.
-        shards: all of them.
-    """
-
-    address: str
-    shards: Sequence[Database]
-
-    def empty(self) -> None:
-        """Remove everything."""
-        for shard in self.shards:
-            shard.client.flushall()
-
-    def content(self) -> Content:
-        """Return everything that each shard has, as bytes."""
-        return {
-            (number, key): _value(shard, key)
-            for number, shard in enumerate(self.shards)
-            for key in sorted(shard.stored())
-        }
-
-    def client(self) -> Client:
-        """Return a client of this project."""
-        return Client(cluster=len(self.shards) > 1, address=self.address)
-
-
-def _value(shard: Database, key: bytes) -> Any:
-    match shard.client.type(key):
-        case b"hash":
-            return shard.client.hgetall(key)
-        case b"list":
-            return shard.client.lrange(key, 0, -1)
-        case b"AI_TENSOR":
-            return shard.client.execute_command("AI.TENSORGET", key, "META", "BLOB")
-        case b"AI__MODEL":
-            return shard.client.execute_command("AI.MODELGET", key, "META", "BLOB")
-        case b"AI_SCRIPT":
-            return shard.client.execute_command("AI.SCRIPTGET", key, "META", "SOURCE")
-    raise AssertionError(f"what is {key!r}?")
-
-
-@pytest.fixture(params=["tcp", "unix", "cluster"])
-def place(request: pytest.FixtureRequest) -> Place:
-    """A database of each kind, empty."""
-    if request.param == "cluster":
-        shards = request.getfixturevalue("shards")
-        return Place(",".join(shard.tcp for shard in shards), shards)
-    database = request.getfixturevalue("database")
-    return Place(getattr(database, request.param), [database])
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,12 @@ from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.network.system import SystemNetwork
 from smartsim.adapters.process.subprocess import SubprocessRunner
 from smartsim.adapters.wlm.local import LocalWorkloadManager
+from smartsim.app.ml_uploads import connect
 from smartsim.domain.errors import SSUnsupportedError
 
 if TYPE_CHECKING:
     from smartsim.ports.clock import Clock
+    from smartsim.ports.connect import Connect
     from smartsim.ports.database_server import DatabaseServer
     from smartsim.ports.event_log import EventLog
     from smartsim.ports.file_system import FileSystem
@@ -50,6 +52,7 @@ class Adapters:
         clock: tells the time, and waits.
         network: has interfaces and ports.
         processes: finds programs.
+        connect: connects to databases, to put models and scripts there.
     """
 
     workload_manager: WorkloadManager
@@ -59,6 +62,7 @@ class Adapters:
     clock: Clock
     network: Network
     processes: ProcessRunner
+    connect: Connect
 
 
 def system_adapters(launcher: str, exp_path: str) -> Adapters:
@@ -83,4 +87,5 @@ def system_adapters(launcher: str, exp_path: str) -> Adapters:
         clock=SystemClock(),
         network=SystemNetwork(),
         processes=SubprocessRunner(),
+        connect=connect,
     )

@@ -48,6 +48,7 @@ class Checkpoint:
         interfaces: what was asked for.
         db_nodes: number of shards.
         replicas: of each.
+        password: whether applications need one.
         servers: shards in their order, and their replicas.
     """
 
@@ -56,6 +57,7 @@ class Checkpoint:
     interfaces: tuple[str, ...]
     db_nodes: int
     replicas: int
+    password: bool
     servers: tuple[RecordedServer, ...]
 
 
@@ -97,6 +99,7 @@ def write_checkpoint(
         "interfaces": database.interfaces,
         "db_nodes": database.db_nodes,
         "replicas": database.replicas,
+        "password": database.needs_password,
         "shards": shards,
     }
     files.write(database.checkpoint_file, json.dumps(checkpoint, indent=2).encode() + b"\n", 0o600)
@@ -128,6 +131,7 @@ def read_checkpoint(files: FileSystem, path: str) -> Checkpoint:
             interfaces=tuple(found["interfaces"]),
             db_nodes=found["db_nodes"],
             replicas=found["replicas"],
+            password=found["password"],
             servers=tuple(_server(shard, found["path"]) for shard in found["shards"]),
         )
     except _DAMAGED as error:

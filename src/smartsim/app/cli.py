@@ -111,12 +111,12 @@ def _exchange_a_tensor(directory: str, port: int) -> None:
     from smartsim.app.client.client import Client
 
     with Experiment("validate", directory) as experiment:
-        database = experiment.create_database(port=port)
+        database = experiment.create_database(port=port, password=True)
         experiment.start(database)
         (address,) = database.get_address()
         typer.echo(f"A database was started at {address}.")
         tensor = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
-        with Client(cluster=False, address=address) as client:
+        with Client(cluster=False, address=address, password=database.password) as client:
             client.put_tensor("validate", tensor)
             if not np.array_equal(client.get_tensor("validate"), tensor):
                 raise SmartSimError(f"The tensor that came back from {address} is not the one that was sent")

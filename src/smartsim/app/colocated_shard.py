@@ -24,6 +24,7 @@ from smartsim.domain.addresses import Address
 from smartsim.domain.cpu_sets import database_cpus
 from smartsim.domain.database import choose_interfaces
 from smartsim.domain.errors import SmartSimError
+from smartsim.ports.database_server import Credentials
 from smartsim.ports.work_source import WorkSourceLostError
 
 if TYPE_CHECKING:
@@ -82,17 +83,19 @@ class Shard:
             arguments = self._choose_socket() if self._database.is_unix else self._choose_port()
             self._fork([*arguments, *self._database.arguments])
             self._await_ready()
+            self._store_objects()
         except (SmartSimError, ValueError, OSError, SystemExit) as error:
             raise ShardFailedError(f"cannot be started: {error}") from error
 
     def failure(self) -> str | None:
         """Return how the server ended, None if it runs."""
-        if self._process is None or not select.select([self.descriptor], [], [], 0)[0]:
+        if self._process is None:
             return None
-        end = os.waitid(os.P_PID, self._process, os.WEXITED | os.WNOWAIT)
-        how = f"with exit code {end.si_status}"
-        if end.si_code != os.CLD_EXITED:
-            how = f"by {signal.Signals(end.si_status).name}"
+        end = os.waitid(os.P_PID, self._process, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if end is None:
+            return None
+        exited = end.si_code == os.CLD_EXITED
+        how = f"with exit code {end.si_status}" if exited else f"by {signal.Signals(end.si_status).name}"
         return f"ended {how} while its application ran (see {self._log})"
 
     def stop(self) -> None:
@@ -104,6 +107,7 @@ class Shard:
                 select.select([self.descriptor], [], [], _LONGEST_SAVE)
             os.kill(self._process, signal.SIGKILL)  # it is a child: its number is not another's before it is waited for
             self._await_children(self._process)
+            self._process = None
         if self._database.unix_socket and self._claim is not None:
             with suppress(OSError):
                 os.unlink(self._database.unix_socket)
@@ -161,24 +165,40 @@ class Shard:
             return
         try:
             os.setsid()
+            signal.set_wakeup_fd(-1)
             close_all_but()
             ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
             if os.getppid() == parent:
-                become_server(settings, self.address.path or None)
+                become_server(settings, self.address.path or None, self._directory)
         except BaseException:  # noqa: BLE001 - nothing of the supervisor's own is to be run in its fork
             traceback.print_exc()
         finally:
             os._exit(1)
 
-    def _await_ready(self) -> None:
+    def _password(self) -> str:
         with open(self._database.password_file, encoding="utf-8") as stream:
-            password = stream.read().strip()
+            return stream.read().strip()
+
+    def _await_ready(self) -> None:
+        password = self._password()
         deadline = time.monotonic() + _LONGEST_START
         while not self._is_ready(password):
             if select.select([self.descriptor], [], [], _PROBE_INTERVAL)[0]:
                 raise OSError(f"its server ended\n{self._last_words()}")
             if time.monotonic() > deadline:
                 raise OSError(f"its server did not answer within {_LONGEST_START:g} s\n{self._last_words()}")
+
+    def _store_objects(self) -> None:
+        """Put the models and scripts there that it holds from the beginning."""
+        if not self._database.objects:
+            return
+        from smartsim.adapters.filesystem.posix import PosixFileSystem
+        from smartsim.app.ml_uploads import connect, put, read
+
+        uploads = read(self._database.objects, PosixFileSystem())
+        with connect([self.address], Credentials(self._database.user, self._password())) as store:
+            for upload in uploads:
+                put(store, upload, "its colocated database")
 
     def _is_ready(self, password: str) -> bool:
         try:

@@ -15,6 +15,7 @@ from smartsim.domain.client_environment import Endpoint
 from smartsim.domain.colocation import ColocatedDatabase, option_name
 from smartsim.domain.database import DEFAULT_PORT, ShardPlan
 from smartsim.domain.errors import SmartSimError
+from smartsim.domain.status import SmartSimStatus
 from smartsim.domain.workers import WorkerOptions
 from smartsim.ports.database_server import Credentials, DatabaseServer
 
@@ -23,3 +24,142 @@ if TYPE_CHECKING:
     from smartsim.app.model import Model
     from smartsim.ports.clock import Clock
     from smartsim.ports.file_system import FileReader, FileSystem
+
+_ADMINISTRATOR = "admin"
+_DESCRIPTION = "database.json"
+_READY, _ERROR = ".ready", ".error"
+_LONGEST_START = 330.0  # seconds; the ranks give up before
+_INTERVAL = 0.005  # seconds between two looks at a database that is starting
+
+
+def endpoint(model: Model) -> Endpoint:
+    """Return the colocated database of a model, with a stand-in for its address: that is the node's to say."""
+    settings = _settings(model)
+    return Endpoint(settings["db_identifier"], (Address.tcp("127.0.0.1", settings["port"] or DEFAULT_PORT),))
+
+
+def prepare(
+    model: Model, directory: str, objects: list[dict[str, Any]], server: DatabaseServer, files: FileSystem
+) -> tuple[str, ...]:
+    """Write what the ranks of a run and their nodes need for a database.
+
+    Args:
+        model: whose database it is.
+        directory: of the run, for the files.
+        objects: models and scripts that it is to hold from the beginning; see `ml_uploads.describe`.
+        server: renders the configuration.
+        files: where they are written.
+
+    Returns:
+        The words that stand before the application's own in the command of every rank.
+    """
+    settings = _settings(model)
+    credentials = Credentials(_ADMINISTRATOR, secrets.token_urlsafe(24))
+    files.make_directory(directory, 0o700)
+    workers = WorkerOptions(**settings["rai_args"])
+    plan = ShardPlan(f"{model.name}_db", directory, ("127.0.0.1",), settings["port"], workers)
+    command = server.command(plan, credentials)
+    password_file = posixpath.join(directory, "admin_password")
+    database = ColocatedDatabase(
+        model=model.name,
+        token=secrets.token_hex(16),
+        variable=f"SSDB{endpoint(model).suffix}",
+        directory=directory,
+        log=posixpath.join(model.path, f"{model.name}-db.log") if settings["debug"] else None,
+        ranks=None if model.run_settings.run_command else 1,
+        settings=command.argv[-1],
+        user=credentials.username,
+        password_file=password_file,
+        is_unix="unix_socket" in settings,
+        unix_socket=settings.get("unix_socket"),
+        socket_permissions=settings.get("socket_permissions", 0),
+        port=settings["port"],
+        interfaces=_listed(settings.get("ifname", [])),
+        cpus=settings["cpus"],
+        pinning=_pinning(settings),
+        arguments=_arguments(settings),
+        objects=objects,
+    )
+    description = posixpath.join(directory, _DESCRIPTION)
+    written = {
+        **command.files,
+        password_file: f"{credentials.password}\n".encode(),
+        description: json.dumps(asdict(database), indent=2).encode() + b"\n",
+    }
+    for path, content in written.items():
+        files.write(path, content, 0o600)
+    return (sys.executable, "-P", "-m", "smartsim.app.colocated", description, "--")
+
+
+def await_ready(started: Sequence[Job], jobs: Jobs, files: FileReader, clock: Clock) -> None:
+    """Wait until the applications of some jobs have their databases.
+
+    Args:
+        started: the jobs; those without a colocated database are passed over.
+        jobs: follows them.
+        files: where nodes tell what became of their databases.
+        clock: waits.
+
+    Raises:
+        SmartSimError: a database cannot be started.
+    """
+    deadline = clock.monotonic() + _LONGEST_START
+    for job in started:
+        if job.colocated is None:
+            continue
+        while not _told(files, job.colocated, _READY):
+            if problems := _texts(files, job.colocated):
+                raise SmartSimError("\n".join(problems))
+            # Whatever else it may end of is told of the job.
+            if jobs.wait_ended([job], _INTERVAL):
+                break
+            if clock.monotonic() > deadline:
+                raise SmartSimError(f"The database of {job.entity} was not ready within {_LONGEST_START:.0f} s")
+
+
+def found_problems(files: FileReader, job: Job) -> list[str]:
+    """Return what was wrong with the colocated database of a job that ended, a text for each node."""
+    if job.colocated is None:
+        return []
+    problems = _texts(files, job.colocated)
+    # Its supervisor takes the file away when the application has ended; where that was forced, so may it have been.
+    if job.state.status is not SmartSimStatus.STATUS_CANCELLED:
+        for path in _told(files, job.colocated, _READY):
+            node = posixpath.basename(path).removesuffix(_READY)
+            problems.append(
+                f"The database of {job.entity} on {node} ended because its supervisor was killed "
+                f"(see {path.removesuffix(_READY)}.log)"
+            )
+    return problems
+
+
+def _texts(files: FileReader, directory: str) -> list[str]:
+    return [files.read(path).decode("utf-8", "replace").strip() for path in _told(files, directory, _ERROR)]
+
+
+def _settings(model: Model) -> dict[str, Any]:
+    if model.run_settings.colocated_db_settings is None:
+        raise SmartSimError(f"{model.name} has no colocated database: call colocate_db_uds or colocate_db_tcp first")
+    return model.run_settings.colocated_db_settings
+
+
+def _told(files: FileReader, directory: str, ending: str) -> list[str]:
+    return [posixpath.join(directory, name) for name in files.walk(directory) if name.endswith(ending)]
+
+
+def _listed(ifname: str | list[str]) -> list[str]:
+    return [ifname] if isinstance(ifname, str) else ifname
+
+
+def _pinning(settings: dict[str, Any]) -> list[int] | None:
+    if settings["default_pinning"]:
+        return None
+    text: str | None = settings["custom_pinning"]
+    return [] if text is None else [int(cpu) for cpu in text.split(",")]
+
+
+def _arguments(settings: dict[str, Any]) -> list[str]:
+    arguments = ["--loglevel", "debug"] if settings["debug"] else []
+    for name, value in settings["extra_db_args"].items():
+        arguments += [f"--{option_name(name)}", value]
+    return arguments

@@ -42,21 +42,22 @@ def supervise(listener: socket.socket, description: dict[str, Any], cpus: set[in
     database = ColocatedDatabase(**description)
     expected = database.ranks or local_ranks(os.environ)
     log = database.log_of(socket.gethostname())
-    _detach(listener, log, database.directory)
+    wake = _detach(listener, log, database.directory)
     shard = Shard(database, cpus, log)
-    ranks = _Ranks(listener, expected)
+    ranks = _Ranks(listener, expected, wake)
     try:
         try:
             shard.start()
-            # The database answers, and no rank has been told: what it is to hold from the beginning is stored here.
             _publish(database, "ready", str(shard.address))
             ranks.answer = {"address": str(shard.address), "cpus": shard.cpus}
             ranks.serve(shard.descriptor)
             failure = shard.failure()
+            os.unlink(_path(database, "ready"))
         except ShardFailedError as error:
             failure = str(error)
         if failure:
             _publish(database, "error", f"The database of {database.model} on {socket.gethostname()} {failure}")
+            shard.stop()
             ranks.answer = {"error": failure}
             ranks.serve(None)
     finally:
@@ -69,18 +70,22 @@ class _Ranks:
     Args:
         listener: on which they connect.
         expected: how many are to come; None when nobody knows.
+        wake: from which the numbers of signals are read.
     """
 
-    def __init__(self, listener: socket.socket, expected: int | None) -> None:
+    def __init__(self, listener: socket.socket, expected: int | None, wake: int) -> None:
         self.answer: dict[str, Any] = {}  # what ranks are told of the database
-        listener.setblocking(False)
+        listener.settimeout(0)
         self._listener = listener
+        self._wake = wake
+        self._is_ending = False
         self._expected = expected
         self._joined = 0
         self._told = False
         self._alive: set[int] = set()  # descriptors that tell of the end of a rank
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
+        self._poll.register(wake, select.POLLIN)
 
     def serve(self, server: int | None) -> None:
         """Let ranks join until the last has ended, or the server has.
@@ -105,11 +110,15 @@ class _Ranks:
                     os.close(descriptor)
                     self._alive.remove(descriptor)
                     ended_at = time.monotonic()
+                elif descriptor == self._wake:
+                    self._is_ending |= signal.SIGTERM in os.read(descriptor, 4096)
                 else:
                     self._admit()
 
     def _patience(self) -> float:
         """Return for how many seconds ranks may still come when none is alive."""
+        if self._is_ending:
+            return 0.0
         if self._expected is None:
             return _UNKNOWN_RANKS
         return _LATE_RANKS if self._joined < self._expected else 0.0
@@ -147,8 +156,12 @@ def _is_closed(connection: socket.socket) -> bool:
         return False
 
 
-def _detach(listener: socket.socket, log: str, directory: str) -> None:
-    """Let go of everything that is the rank's: its output, its directory, what it inherited from its launcher."""
+def _detach(listener: socket.socket, log: str, directory: str) -> int:
+    """Let go of everything that is the rank's: its output, its directory, what it inherited from its launcher.
+
+    Returns:
+        A descriptor from which the numbers of signals are read.
+    """
     # Signals to the job mean the application, which may need its database while it ends. A handler, because what is
     # ignored would be ignored by the server as well.
     for number in signal.valid_signals() - _KEPT - {signal.SIGKILL, signal.SIGSTOP}:
@@ -161,15 +174,22 @@ def _detach(listener: socket.socket, log: str, directory: str) -> None:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     close_all_but(listener.fileno())
+    wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     os.chdir(directory)
     # What the server leaves behind becomes a child of this process, which waits for it.
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    return wake
 
 
 def _publish(database: ColocatedDatabase, kind: str, text: str) -> None:
     """Tell the driver, by a file that is there at once or not at all."""
-    path = os.path.join(database.directory, f"{socket.gethostname()}.{kind}")
+    path = _path(database, kind)
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - the log
     with open(f"{path}.part", "w", encoding="utf-8") as stream:
         stream.write(text + "\n")
     os.rename(f"{path}.part", path)
+
+
+def _path(database: ColocatedDatabase, kind: str) -> str:
+    return os.path.join(database.directory, f"{socket.gethostname()}.{kind}")

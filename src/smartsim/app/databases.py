@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-import secrets
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smartsim.app.checkpoints import RecordedServer, read_checkpoint, write_checkpoint
@@ -14,6 +13,7 @@ from smartsim.app.logs import get_logger
 from smartsim.app.orchestrator import Orchestrator
 from smartsim.app.placement import place
 from smartsim.app.reports import tail
+from smartsim.app.secret_files import draw_secret, read_secret, write_secret
 from smartsim.app.service import RunningShard, Service
 from smartsim.domain.client_environment import Endpoint
 from smartsim.domain.database import ShardPlan
@@ -44,12 +44,14 @@ class ShardStart:
         database: whose it is.
         plan: what it will be.
         credentials: of the administrator.
+        password: of the applications; None for none.
         argv: the server's command.
     """
 
     database: Orchestrator
     plan: ShardPlan
     credentials: Credentials
+    password: str | None = field(repr=False)
     argv: tuple[str, ...]
 
 
@@ -90,8 +92,12 @@ class Databases:
 
     def endpoints(self) -> list[Endpoint]:
         """Return the databases that run, as applications see them."""
-        found = [(database.name, self._addresses(database)) for database in list(self._started)]
-        return [Endpoint(name, addresses) for name, addresses in found if addresses is not None]
+        found = [(database, self._addresses(database)) for database in list(self._started)]
+        return [
+            Endpoint(database.name, addresses, database.password_file)
+            for database, addresses in found
+            if addresses is not None
+        ]
 
     def _addresses(self, database: Orchestrator) -> tuple[Address, ...] | None:
         if database.service is None:
@@ -110,15 +116,18 @@ class Databases:
             self._refuse_left_running(database)
         starts: list[ShardStart] = []
         for database, plans in zip(databases, placed, strict=True):
-            credentials = Credentials(_ADMINISTRATOR, secrets.token_urlsafe(24))
+            credentials = Credentials(_ADMINISTRATOR, draw_secret())
             self._files.make_directory(database.path, 0o700)
-            secret = posixpath.join(database.path, _SECRET_FILE)
-            self._files.write(secret, f"{credentials.password}\n".encode(), 0o600)
+            write_secret(self._files, _administrators_file(database.path), credentials.password)
+            password = None
+            if database.password_file is not None:
+                password = draw_secret()
+                write_secret(self._files, database.password_file, password)
             for plan in plans:
-                command = self._server.command(plan, credentials)
+                command = self._server.command(plan, credentials, password)
                 for path, content in command.files.items():
                     self._files.write(path, content, 0o600)
-                starts.append(ShardStart(database, plan, credentials, command.argv))
+                starts.append(ShardStart(database, plan, credentials, password, command.argv))
         return starts
 
     def await_ready(self, starts: Sequence[ShardStart], jobs: Sequence[Job]) -> None:
@@ -138,7 +147,7 @@ class Databases:
             if database.is_cluster:
                 self._await_cluster([starts[index] for index in own], [jobs[index] for index in own], deadline)
             shards = tuple(RunningShard(starts[index].plan, answers[index]) for index in own)
-            database.bind(Service(self._server, starts[own[0]].credentials, shards))
+            database.bind(Service(self._server, starts[own[0]].credentials, shards, starts[own[0]].password))
             database.port = shards[0].plan.port
             if database not in self._started:
                 self._started.append(database)
@@ -242,12 +251,15 @@ class Databases:
             db_nodes=checkpoint.db_nodes,
             replicas=checkpoint.replicas,
             db_identifier=checkpoint.db_identifier,
+            password=checkpoint.password,
         )
         credentials = self._read_credentials(database.path)
+        password = None if database.password_file is None else read_secret(self._files, database.password_file)
         # All of them before the first is followed.
         probed = [(server, self._find(server, credentials)) for server in checkpoint.servers]
         found = [(server, facts) for server, facts in probed if facts is not None]
-        service = Service(self._server, credentials, tuple(RunningShard(server.plan, facts) for server, facts in found))
+        shards = tuple(RunningShard(server.plan, facts) for server, facts in found)
+        service = Service(self._server, credentials, shards, password)
         lost = [server.plan for server, facts in probed if facts is None]
         if len(service.addresses(lambda _: True) or ()) < checkpoint.db_nodes:
             silent = ", ".join(f"{plan.address}, where {plan.name} ran" for plan in lost)
@@ -295,10 +307,8 @@ class Databases:
                 )
 
     def _read_credentials(self, path: str) -> Credentials:
-        secret = posixpath.join(path, _SECRET_FILE)
-        try:
-            return Credentials(_ADMINISTRATOR, self._files.read(secret).decode().strip())
-        except OSError as error:
-            raise SmartSimError(
-                f"The password of the database in {path} cannot be read from {secret}: {error.strerror}"
-            ) from error
+        return Credentials(_ADMINISTRATOR, read_secret(self._files, _administrators_file(path)))
+
+
+def _administrators_file(path: str) -> str:
+    return posixpath.join(path, _SECRET_FILE)

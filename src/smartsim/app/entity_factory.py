@@ -195,6 +195,7 @@ class EntityFactory:
         db_identifier: str = DEFAULT_IDENTIFIER,
         *,
         replicas: int = 0,
+        password: bool = False,
         **kwargs: Any,
     ) -> Orchestrator:
         """Make a database.
@@ -213,6 +214,9 @@ class EntityFactory:
             single_cmd: whether all shards are started with one command.
             db_identifier: tells it from other databases of the experiment.
             replicas: how many copies of each shard of a cluster run beside it; one takes over when the shard ends.
+            password: whether applications need a password. It is drawn at random at each start; applications of the
+                experiment find it through their environment, and the driver script has it as `database.password`.
+                SmartRedis, which knows of no passwords, cannot connect then.
             **kwargs: of the workers that run models: `threads_per_queue` (runs at once on each device),
                 `inter_op_threads` and `intra_op_threads` (of the framework), both also as `..._parallelism`.
 
@@ -238,6 +242,7 @@ class EntityFactory:
             single_cmd=single_cmd,
             db_identifier=db_identifier,
             replicas=replicas,
+            password=password,
             files=self._adapters.files,
             queue=queue,
             **kwargs,

@@ -181,8 +181,8 @@ class Experiment(EntityFactory):
         Raises:
             TypeError, ValueError: an argument that cannot be launched.
             SSUnsupportedError: a name is in use.
-            SmartSimError: a job cannot be started (the message has its command and why), or a database did not come up.
-                What this call had started is stopped again.
+            SmartSimError: a job cannot be started (the message has its command and why), a database did not come up, or
+                does not take a model or script. What this call had started is stopped again.
         """
         with self._logged():
             manifest = self._manifest(args)
@@ -197,8 +197,10 @@ class Experiment(EntityFactory):
                 self.exp_path,
                 self._jobs,
                 self._databases,
+                adapters.database_server,
                 adapters.files,
                 adapters.clock,
+                adapters.connect,
                 kill_on_interrupt=kill_on_interrupt,
             )
             self._keep_logs()

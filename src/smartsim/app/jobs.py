@@ -36,6 +36,7 @@ class Job:
         step: what is started.
         run: counts the runs of the entity, from 0.
         kill_on_interrupt: whether a Ctrl-C at the driver ends it.
+        colocated: the directory in which nodes tell of its colocated database; None without one.
         state: where it stands.
     """
 
@@ -45,6 +46,7 @@ class Job:
     step: Step
     run: int
     kill_on_interrupt: bool
+    colocated: str | None = None
     state: JobState = field(init=False)
 
     @property

@@ -27,7 +27,8 @@ class DBModel(DBObject, ml_objects.DBModel):
     Args:
         name: the key under which the database keeps it.
         backend: ``TF``, ``TFLITE``, ``TORCH`` or ``ONNX``.
-        model: the serialized model, if it is in memory.
+        model: the model, if it is in memory: serialized (bytes), or as its framework has it. A `torch.nn.Module`, a
+            Keras model, an `onnx.ModelProto`, for example; it is serialized when the entity is started.
         model_file: the file it is in otherwise.
         device: ``CPU``, ``GPU``, or one GPU as ``GPU:<number>``.
         devices_per_node: how many GPUs get a copy.
@@ -36,8 +37,8 @@ class DBModel(DBObject, ml_objects.DBModel):
         min_batch_size: how many are waited for.
         min_batch_timeout: for how long, in milliseconds; 0 without end.
         tag: a text kept with the model.
-        inputs: names of the input nodes (TF only).
-        outputs: names of the output nodes (TF only).
+        inputs: names of the input nodes (TF only); by default those that serializing the model finds.
+        outputs: names of the output nodes (TF only), likewise.
         files: looks at files; on this machine by default.
 
     Raises:
@@ -154,7 +155,7 @@ class AddsMLObjects(ml_objects.BringsMLObjects):
         Raises:
             FileNotFoundError: the file is not there.
             ValueError: there is neither model nor file, or an argument is out of range.
-            SSUnsupportedError: there is one of that name, or it is in memory and the database is colocated.
+            SSUnsupportedError: there is one of that name.
 
         Example:
             ::
@@ -227,7 +228,7 @@ class AddsMLObjects(ml_objects.BringsMLObjects):
 
         Raises:
             ValueError: there is no function, or an argument is out of range.
-            SSUnsupportedError: there is one of that name, or the database is colocated, which takes its text only.
+            SSUnsupportedError: there is one of that name.
         """
         self.add_script_object(DBScript(name, function, None, device, devices_per_node, first_device))
 

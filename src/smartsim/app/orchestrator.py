@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from smartsim.ports.file_system import FileSystem
 
 CHECKPOINT_FILE = "smartsim_db.dat"
+PASSWORD_FILE = "password"  # noqa: S105 - the name of the file
 
 
 class Orchestrator(Database):
@@ -38,6 +39,7 @@ class Orchestrator(Database):
         intra_op_threads: threads of one operation.
         db_identifier: tells it from other databases of the experiment.
         replicas: how many copies of each shard of a cluster run beside it; one takes over when the shard ends.
+        password: whether applications need a password; those of the experiment have it.
         **kwargs: `inter_op_parallelism` and `intra_op_parallelism`, other names of the same.
 
     Raises:
@@ -66,6 +68,7 @@ class Orchestrator(Database):
         intra_op_threads: int | None = None,
         db_identifier: str = DEFAULT_IDENTIFIER,
         replicas: int = 0,
+        password: bool = False,
         files: FileSystem | None = None,
         **kwargs: Any,
     ) -> None:
@@ -73,7 +76,7 @@ class Orchestrator(Database):
         threads = {"inter_op_threads": inter_op_threads, "intra_op_threads": intra_op_threads}
         workers = worker_options({**kwargs, **threads, "threads_per_queue": threads_per_queue})
         super().__init__(
-            db_identifier, os.path.abspath(path or os.getcwd()), port, interface, db_nodes, workers, replicas
+            db_identifier, os.path.abspath(path or os.getcwd()), port, interface, db_nodes, workers, replicas, password
         )
         if launcher != "local":
             raise SSUnsupportedError(
@@ -111,6 +114,25 @@ class Orchestrator(Database):
     def checkpoint_file(self) -> str:
         """The file from which another driver reconnects."""
         return posixpath.join(self.path, CHECKPOINT_FILE)
+
+    @property
+    def password_file(self) -> str | None:
+        """The file with the password that applications need, for its owner alone; None if they need none."""
+        return posixpath.join(self.path, PASSWORD_FILE) if self.needs_password else None
+
+    @property
+    def password(self) -> str | None:
+        """The password that applications need, drawn anew at each start; None if they need none.
+
+        Raises:
+            SmartSimError: the database does not run.
+
+        Example:
+            >>> db = exp.create_database(port=6780, password=True)  # doctest: +SKIP
+            >>> exp.start(db)  # doctest: +SKIP
+            >>> client = Client(False, db.get_address()[0], password=db.password)  # doctest: +SKIP
+        """
+        return self._need_service().password
 
     @property
     def entities(self) -> list[DBNode]:

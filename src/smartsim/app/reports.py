@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from smartsim.app.colocated_start import found_problems
 from smartsim.app.logs import get_logger
 from smartsim.domain.status import SmartSimStatus
 
@@ -25,11 +26,14 @@ def job_line(job: Job) -> str:
 def announce_end(files: FileReader, job: Job) -> None:
     """Tell of a job's end: one line when all is well, what a person needs to find the fault otherwise."""
     logger = get_logger(__name__)
+    problems = found_problems(files, job)
     if job.state.status is not SmartSimStatus.STATUS_FAILED:
         logger.info(job_line(job))
+        for problem in problems:
+            logger.warning(problem)
         return
     logger.warning(job_line(job))
-    lines = [f"{job.entity} failed. See below for details"]
+    lines = [f"{job.entity} failed. See below for details", *problems]
     error = tail(files, job.step.stderr)
     if error:
         lines += [f"{job.entity_type} {job.entity} produced the following error", f"Error: {error}"]

@@ -37,3 +37,25 @@ def serialized_to_file(
     files.make_directory(os.fspath(directory))
     files.write(path, blob)
     return path, inputs, outputs
+
+
+def serializer_of(backend: str) -> ModelSerializer:
+    """Return what serializes the models of a backend; its framework is imported when it does.
+
+    Args:
+        backend: ``TORCH``, ``ONNX`` or ``TF``.
+
+    Raises:
+        TypeError: there is none: TFLite models are bytes to begin with.
+    """
+    from smartsim.adapters.ml.onnx_serializer import OnnxSerializer
+    from smartsim.adapters.ml.tensorflow_serializer import TensorFlowSerializer
+    from smartsim.adapters.ml.torch_serializer import TorchSerializer
+
+    serializers: tuple[ModelSerializer, ...] = (TorchSerializer(), OnnxSerializer(), TensorFlowSerializer())
+    for serializer in serializers:
+        if serializer.backend == backend:
+            return serializer
+    raise TypeError(
+        f"a {backend} model in memory is the bytes of its file: give what TensorFlow's TFLiteConverter returned"
+    )

@@ -42,11 +42,15 @@ class Service:
         server: talks to the shards.
         credentials: of the administrator.
         shards: in their order, and their replicas behind them.
+        password: that clients have to give; None if they need none.
+        stored: the digests of the models and scripts that starts have put there, by name.
     """
 
     server: DatabaseServer
     credentials: Credentials
     shards: tuple[RunningShard, ...]
+    password: str | None = field(default=None, repr=False)
+    stored: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def probe(self, shard: RunningShard) -> ServerFacts | None:
         """Return what a server says of itself, None if it does not answer, or another one does."""

@@ -26,32 +26,35 @@ def main() -> None:
         become_server(json.load(stream))
 
 
-def become_server(settings: dict[str, Any], socket: str | None = None) -> None:
+def become_server(settings: dict[str, Any], socket: str | None = None, directory: str | None = None) -> None:
     """Become the server, with a supervisor beside it.
 
     Args:
         settings: of the shard, as its file has them.
         socket: the path of the unix socket that the server has for clients; without one it has one for the workers.
+        directory: that of the socket for clients, if it is to be removed after the end of the server.
     """
     program, *arguments = settings.pop("server")
+    os.umask(0o077)  # what is saved and logged is for the owner alone
     # Until there is somebody who removes the directory, signals wait.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    directory = make_private_directory() if socket is None else None
-    path = socket or os.path.join(directory or "", _SOCKET)
+    path = socket
+    if path is None:
+        directory = make_private_directory()
+        path = os.path.join(directory, _SOCKET)
+        arguments += ["--unixsocket", path, "--unixsocketperm", "700"]
     server = os.getpid()
     if os.fork() == 0:
         from smartsim.app.supervisor import ShardSettings, supervise
 
-        supervise(ShardSettings(**settings), server, path, directory, _ENDING)
+        supervise(ShardSettings(**settings), server, path, directory, _ENDING, for_clients=socket is not None)
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-    if directory is not None:
-        arguments += ["--unixsocket", path, "--unixsocketperm", "700"]
     try:
         os.execvp(program, [program, *arguments])  # noqa: S606
     except OSError as error:
-        if directory is not None:
+        if socket is None and directory is not None:
             os.rmdir(directory)
         sys.exit(f"The database server {program} cannot be started: {error.strerror}")
 

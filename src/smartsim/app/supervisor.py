@@ -63,7 +63,13 @@ class ShardSettings:
 
 
 def supervise(
-    settings: ShardSettings, server: int, path: str, directory: str | None, signals: Collection[signal.Signals]
+    settings: ShardSettings,
+    server: int,
+    path: str,
+    directory: str | None,
+    signals: Collection[signal.Signals],
+    *,
+    for_clients: bool = False,
 ) -> None:
     """Run workers for a shard until its server ends.
 
@@ -71,8 +77,9 @@ def supervise(
         settings: of the shard.
         server: the process id of the server; the parent of this process.
         path: of its unix socket.
-        directory: in which that is alone, if it is for workers only: both are removed once it is connected.
+        directory: in which that is alone: removed after the end of the server, or before.
         signals: that mean that the server is about to end; blocked by the caller.
+        for_clients: whether the socket is needed as long as the server runs.
     """
     # A signal to the whole group means that the server is about to end: workers are needed no more. It is received as
     # a byte, among the other things that are waited for.
@@ -84,7 +91,7 @@ def supervise(
     try:
         ended = exit_descriptor(server)
         if os.getppid() == server:
-            _keep_all(settings, path, directory, server, _Events(ended, wake))
+            _keep_all(settings, path, None if for_clients else directory, server, _Events(ended, wake))
     except ProcessLookupError:
         pass  # the server did not even start
     finally:

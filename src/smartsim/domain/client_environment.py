@@ -29,6 +29,7 @@ class Endpoint:
     Args:
         identifier: its `db_identifier`; empty for a colocated database that was given none.
         addresses: one per shard, in their order.
+        password_file: holds the password that applications have to give; None if they need none.
 
     Raises:
         ValueError: when there is no address, or the identifier cannot be part of a variable's name.
@@ -36,12 +37,18 @@ class Endpoint:
 
     identifier: str
     addresses: tuple[Address, ...]
+    password_file: str | None = None
 
     def __post_init__(self) -> None:
         if not self.addresses:
             raise ValueError(f"the database {self.identifier!r} has no address")
         if "=" in self.identifier or "\0" in self.identifier:
             raise ValueError(f"{self.identifier!r} cannot be a database identifier: it ends the name of a variable")
+
+    @property
+    def suffix(self) -> str:
+        """What the names of its variables end in."""
+        return "" if self.identifier in ("", DEFAULT_IDENTIFIER) else f"_{self.identifier}"
 
 
 def client_environment(
@@ -56,7 +63,8 @@ def client_environment(
 
     ``SSDB`` lists the addresses of a database and ``SR_DB_TYPE`` says what it is; both end in ``_<identifier>``,
     except those of the database called "orchestrator" or nothing at all; and so does ``SR_SOCKET_TIMEOUT``, how long
-    a client waits for an answer, unless the user has said so already. ``SSKEYIN`` lists whose keys may be read,
+    a client waits for an answer, unless the user has said so already. ``SR_DB_PASSWORD_FILE``, with the same ending,
+    names the file with the password of a database that has one. ``SSKEYIN`` lists whose keys may be read,
     ``SSKEYOUT`` is the prefix of the keys written.
 
     Args:
@@ -77,7 +85,7 @@ def client_environment(
     """
     environment: dict[str, str] = {}
     for endpoint in endpoints:
-        suffix = "" if endpoint.identifier in ("", DEFAULT_IDENTIFIER) else f"_{endpoint.identifier}"
+        suffix = endpoint.suffix
         if f"SSDB{suffix}" in environment:
             raise SSDBIDConflictError(
                 f"Database identifier {endpoint.identifier or DEFAULT_IDENTIFIER!r} has already been used: "
@@ -87,6 +95,8 @@ def client_environment(
         environment[f"SR_DB_TYPE{suffix}"] = CLUSTERED if len(endpoint.addresses) > 1 else STANDALONE
         if f"SR_SOCKET_TIMEOUT{suffix}" not in inherited:
             environment[f"SR_SOCKET_TIMEOUT{suffix}"] = str(SOCKET_TIMEOUT)
+        if endpoint.password_file is not None:
+            environment[f"SR_DB_PASSWORD_FILE{suffix}"] = endpoint.password_file
     if incoming:
         environment["SSKEYIN"] = _listed(incoming)
     if key_prefixing:

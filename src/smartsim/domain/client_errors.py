@@ -11,7 +11,9 @@ from smartsim.domain.errors import SmartSimError
 _ADVICE = (
     ("tensor key is empty", "nothing is stored under this key: check the name and the data source, or wait for it"),
     ("no such key", "nothing is stored under this key: check the name and the data source, or wait for it"),
-    ("WRONGTYPE", "the key holds something that is not a tensor: use another name, or delete the key first"),
+    ("model key is empty", "there is no such model: check the name, and whether names of models have prefixes"),
+    ("script key is empty", "there is no such script: check the name, and whether names of models have prefixes"),
+    ("WRONGTYPE", "the key holds something of another kind: use another name, or delete the key first"),
     ("OOM", "the database has used up its memory: delete tensors, or give it more (its setting maxmemory)"),
     ("LOADING", "the database is reading its data from disk: try again when it has finished"),
     ("invalid bulk length", "the tensor is larger than the database takes (its setting proto-max-bulk-len): split it"),
@@ -20,7 +22,7 @@ _ADVICE = (
     ("CLUSTERDOWN", "shards of the cluster are missing: see CLUSTER INFO on any of its nodes"),
     ("MASTERDOWN", "the shard is a copy, and what it copies does not answer: see that this runs, or end copying"),
     ("READONLY", "the database is a copy of another: give the address of that one"),
-    ("NOAUTH", "the database asks for a password: give it to the client (password=...)"),
+    ("NOAUTH", "the database asks for a password: give it to the client (password=..., or SR_DB_PASSWORD_FILE)"),
     ("WRONGPASS", "the user name or the password is not right: check what the client is given"),
     ("NOPERM", "the database does not allow this command to applications"),
     ("unknown command", "the database was started without the tensor module"),
@@ -31,13 +33,13 @@ class RedisConnectionError(SmartSimError, RuntimeError):
     """No connection to the database could be made.
 
     Args:
-        cause: what went wrong.
+        cpp_error: what went wrong; scripts of old call it so.
         address: where the database was looked for, as in `SSDB`.
     """
 
-    def __init__(self, cause: str, address: str = "") -> None:
-        super().__init__(cause, address)
-        self.cause = cause
+    def __init__(self, cpp_error: str = "", address: str = "") -> None:
+        super().__init__(cpp_error, address)
+        self.cause = cpp_error
         self.address = address
 
     def __str__(self) -> str:
@@ -48,15 +50,15 @@ class RedisReplyError(SmartSimError, RuntimeError):
     """A call of the client failed.
 
     Args:
-        cause: what went wrong, and what to do.
+        cpp_error: what went wrong, and what to do; scripts of old call it so.
         method: the call, for example ``Client.get_tensor``; the client fills it in.
         key: the key it was about; empty when it was about none.
         reply: the error that the database answered, in its words; empty when it did not answer one.
     """
 
-    def __init__(self, cause: str, method: str = "", key: str = "", reply: str = "") -> None:
-        super().__init__(cause, method, key, reply)
-        self.cause = cause
+    def __init__(self, cpp_error: str, method: str = "", key: str = "", reply: str = "") -> None:
+        super().__init__(cpp_error, method, key, reply)
+        self.cause = cpp_error
         self.method = method
         self.key = key
         self.reply = reply

@@ -184,6 +184,7 @@ class ColocatedDatabase:
         cpus: how many it is pinned to, if it is not said to which.
         pinning: to which; empty for no pinning.
         arguments: more of the server's.
+        objects: models and scripts that it holds from the beginning, with the files that they are in.
     """
 
     model: str
@@ -203,6 +204,7 @@ class ColocatedDatabase:
     cpus: int
     pinning: list[int] | None
     arguments: list[str]
+    objects: list[dict[str, Any]]
 
     def log_of(self, host: str) -> str:
         """Return the file that takes what the database of a node says."""

@@ -103,6 +103,7 @@ class Database:
         db_nodes: number of shards.
         workers: how the workers beside each shard run models.
         replicas: how many copies of each shard run beside it.
+        password: whether applications need a password, which is drawn at each start.
 
     Raises:
         SSUnsupportedError: for a number of shards that cannot be.
@@ -118,6 +119,7 @@ class Database:
         db_nodes: int,
         workers: WorkerOptions = WorkerOptions(),  # noqa: B008 - it is frozen
         replicas: int = 0,
+        password: bool = False,
     ) -> None:
         self.name = check_entity_name(db_identifier)
         self.path = path
@@ -126,6 +128,7 @@ class Database:
         self.replicas = check_replicas(replicas, self.db_nodes)
         self.port = check_port(port, self.num_servers)
         self.workers = workers
+        self.needs_password = check_password(password)
 
     @property
     def type(self) -> str:
@@ -244,3 +247,17 @@ def check_replicas(replicas: object, db_nodes: int) -> int:
     if replicas and db_nodes == 1:
         raise ValueError(f"replicas={replicas} needs a cluster, which votes on who takes over: use db_nodes=3 or more")
     return replicas
+
+
+def check_password(password: object) -> bool:
+    """Return whether there is to be a password.
+
+    Raises:
+        TypeError: it is no bool; the message does not repeat it.
+    """
+    if not isinstance(password, bool):
+        raise TypeError(
+            f"password must be True or False, not a {type(password).__name__}: the password itself is drawn at random "
+            "when the database starts"
+        )
+    return password

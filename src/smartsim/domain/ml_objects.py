@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from smartsim.domain.errors import SSUnsupportedError
@@ -13,6 +15,42 @@ BACKENDS = ("TF", "TFLITE", "TORCH", "ONNX")
 """The frameworks that a model can be for."""
 
 _DEVICE = re.compile(r"(CPU|GPU)(:[0-9]+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A model or script as a database takes it. Two are equal when the database would have the same.
+
+    Attributes:
+        name: the key.
+        content: the bytes of a model, or the text of a script.
+        device: that runs it: ``CPU``, ``GPU``, or one GPU as ``GPU:<number>``.
+        gpus: how many GPUs get a copy of their own, if more than 1.
+        first_gpu: the number of the first of them.
+        options: of a model, under the names that `DBModel` has for them; None for a script.
+        owner: the entity that brings it along.
+        file: where the content is, if it is in a file.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    device: str
+    gpus: int
+    first_gpu: int
+    options: Mapping[str, Any] | None
+    owner: str = field(compare=False)
+    file: str | None = field(compare=False)
+
+    @property
+    def kind(self) -> str:
+        """What it is called in messages."""
+        return "script" if self.options is None else "model"
+
+    @property
+    def digest(self) -> str:
+        """The same for all that are equal, and for no others."""
+        described = (self.name, self.device, self.gpus, self.first_gpu, self.options and sorted(self.options.items()))
+        return hashlib.sha256(repr(described).encode() + b"\0" + self.content).hexdigest()
 
 
 class DBObject:
@@ -68,6 +106,23 @@ class DBObject:
         """Whether the content is in a file, not in memory."""
         return self.func is None
 
+    @property
+    def options(self) -> dict[str, Any] | None:
+        """What is stored with the content of a model; None for a script."""
+        return None
+
+    def is_same(self, other: DBObject) -> bool:
+        """Return whether another one is the same, as far as can be said without a look at the content."""
+        mine, others = ({**vars(each), "func": id(each.func), "type": type(each)} for each in (self, other))
+        return mine == others
+
+    def upload(self, content: bytes, owner: str) -> Upload:
+        """Return it as a database takes it, for an entity that brings it along."""
+        file = self.file_path if self.is_file else None
+        return Upload(
+            self.name, content, self.device, self.devices_per_node, self.first_device, self.options, owner, file
+        )
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, device={self.device!r}, file_path={self.file_path!r})"
 
@@ -78,7 +133,7 @@ class DBModel(DBObject):
     Args:
         name: see `DBObject`; so for the devices.
         backend: ``TF``, ``TFLITE``, ``TORCH`` or ``ONNX``, in either case.
-        model: the serialized model, if it is in memory.
+        model: the model, if it is in memory: serialized, or as its framework has it.
         model_file: the file it is in otherwise.
         device: see `DBObject`.
         devices_per_node: see `DBObject`.
@@ -122,8 +177,14 @@ class DBModel(DBObject):
 
     @property
     def model(self) -> Any:
-        """The serialized model, if it is in memory."""
+        """The model, if it is in memory."""
         return self.func
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is stored with the model."""
+        names = ("backend", "batch_size", "min_batch_size", "min_batch_timeout", "tag", "inputs", "outputs")
+        return {name: getattr(self, name) for name in names}
 
 
 class DBScript(DBObject):
@@ -188,7 +249,7 @@ class BringsMLObjects:
         """Bring along a machine-learning model.
 
         Raises:
-            SSUnsupportedError: there is one of that name, or it is in memory and has to be in a file.
+            SSUnsupportedError: there is one of that name.
         """
         self.check_db_object(db_model)
         self._db_models.append(db_model)
@@ -197,7 +258,7 @@ class BringsMLObjects:
         """Bring along a script or function.
 
         Raises:
-            SSUnsupportedError: there is one of that name, or it is a function and has to be a file or text.
+            SSUnsupportedError: there is one of that name.
         """
         self.check_db_object(db_script)
         self._db_scripts.append(db_script)

@@ -11,7 +11,7 @@ from smartsim.domain.attached_files import AttachedFiles
 from smartsim.domain.colocation import Pinning, colocated_settings, tcp_connection, unix_connection
 from smartsim.domain.entity import SmartSimEntity
 from smartsim.domain.errors import EntityExistsError, SSUnsupportedError
-from smartsim.domain.ml_objects import BringsMLObjects, DBModel, DBObject, DBScript
+from smartsim.domain.ml_objects import BringsMLObjects
 from smartsim.domain.parameters import model_parameters
 from smartsim.domain.settings.batch import BatchSettings
 from smartsim.domain.settings.run import RunSettings
@@ -133,7 +133,7 @@ class Model(BringsMLObjects, SmartSimEntity):
 
         Raises:
             TypeError, ValueError: an argument has another type or is out of range.
-            SSUnsupportedError: the model is several programs in one, or brings along something that is in memory.
+            SSUnsupportedError: the model is several programs in one.
 
         Example:
             ::
@@ -172,20 +172,12 @@ class Model(BringsMLObjects, SmartSimEntity):
         connection = unix_connection(unix_socket, socket_permissions)
         self._colocate(colocated_settings(connection, db_cpus, custom_pinning, debug, db_identifier, kwargs))
 
-    def check_db_object(self, db_object: DBModel | DBScript) -> None:
-        """Raise what adding a model or script would raise."""
-        super().check_db_object(db_object)
-        if self.colocated:
-            _check_colocatable(db_object)
-
     def _colocate(self, settings: dict[str, Any]) -> None:
         if self.run_settings.mpmd:
             raise SSUnsupportedError(
                 f"{self.name} runs several programs as one, which a colocated database does not support: "
                 "start a database with create_database"
             )
-        for db_object in (*self._db_models, *self._db_scripts):
-            _check_colocatable(db_object)
         # The lists themselves: what is added to the model later belongs to its database as well.
         self.run_settings.colocated_db_settings = {
             **settings,
@@ -229,11 +221,3 @@ def copied_batch_settings(batch_settings: object) -> BatchSettings | None:
             f"batch_settings must be BatchSettings, as create_batch_settings returns them, not {batch_settings!r}"
         )
     return batch_settings.copy()
-
-
-def _check_colocatable(db_object: DBObject) -> None:
-    if not db_object.is_file and not isinstance(db_object.func, str):
-        raise SSUnsupportedError(
-            f"{db_object.name!r} is in memory, which a colocated database does not support: write it to a file and "
-            "give its path"
-        )

@@ -64,8 +64,13 @@ class ServerFacts:
 class DatabaseServer(Protocol):
     """Renders the command that runs a shard, and talks to it as its administrator."""
 
-    def command(self, shard: ShardPlan, credentials: Credentials) -> ServerCommand:
+    def command(self, shard: ShardPlan, credentials: Credentials, password: str | None = None) -> ServerCommand:
         """Return how to start a shard.
+
+        Args:
+            shard: the one.
+            credentials: of its administrator.
+            password: that applications have to give; None to let them in without one.
 
         Raises:
             SSConfigError: there is no server program, or no module for it.

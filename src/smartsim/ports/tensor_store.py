@@ -108,8 +108,9 @@ class TensorStore(Protocol):
     def run(self, requests: Sequence[Request]) -> list[Reply]:
         """Carry out some requests, in one round trip to each shard that they concern.
 
-        Those for one shard are carried out in their order. What the database refuses stops no other request: the
-        error stands among the replies.
+        Those for one shard are carried out in their order, except that one which a cluster redirects, since its slot is
+        moving, comes after the others. What the database refuses stops no other request: the error stands among the
+        replies.
         """
         ...
 

@@ -12,9 +12,11 @@ from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
 from smartsim.adapters.tensors.resp import RespTensorStore
 from smartsim.app.client.calls import carry_out
 from smartsim.app.client.dataset import Dataset
+from smartsim.app.client.dataset_storage import SeenNames
 from smartsim.app.client.datasets import (
     copy_dataset,
     delete_dataset,
+    get_dataset,
     rename_dataset,
 )
 from smartsim.domain.client_errors import RedisKeyError, RedisRuntimeError
@@ -94,7 +96,8 @@ def test_a_dataset_that_is_replaced_while_it_is_copied(store: TensorStore, name:
     put(store, make_dataset("d", "a", "b", value=1.0))
     put(store, make_dataset("e", "x", value=0.0))
     call = CALLS[name]()
-    carry_out(call, Watched(store, _once(3, lambda: put(store, make_dataset("d", *others, value=2.0)))))
+    last = {"copy": 2, "rename": 3}[name]  # the trip on which the dataset is looked at for the last time
+    carry_out(call, Watched(store, _once(last, lambda: put(store, make_dataset("d", *others, value=2.0)))))
     assert state(get(store, "e")) == (set(others), {2.0})
     assert there(store, "{e}", "a", "b", "c", "x") == ["meta", *others]
     assert there(store, "{d}", "a", "b", "c") == (["meta", *others] if name == "copy" else [])
@@ -105,10 +108,88 @@ def test_of_two_that_move_a_dataset_one_gets_it(store: TensorStore, name: str) -
     put(store, make_dataset("d", "a", value=1.0))
     put(store, make_dataset("e", "x", value=2.0))
     call = CALLS[name]()
+    last = {"copy": 2, "rename": 3}[name]
     with pytest.raises(RedisKeyError, match="There is no dataset '{d}'"):
-        carry_out(call, Watched(store, _once(3, lambda: carry_out(rename_dataset("{d}", "{mine}"), store))))
+        carry_out(call, Watched(store, _once(last, lambda: carry_out(rename_dataset("{d}", "{mine}"), store))))
     assert state(get(store, "e")) == ({"x"}, {2.0})
     assert state(get(store, "mine")) == ({"a"}, {1.0})
+
+
+@pytest.mark.parametrize("name", ["copy", "rename"])
+def test_who_reads_what_is_being_replaced_by_another_sees_no_halves(store: TensorStore, name: str) -> None:
+    put(store, make_dataset("d", "a", value=1.0))
+    put(store, make_dataset("e", "a", "b", value=0.0))
+    seen = []
+
+    def happen(trip: int, _: object) -> None:
+        if trip == {"copy": 2, "rename": 3}[name]:
+            put(store, make_dataset("d", "b", value=2.0))
+        try:
+            seen.append(state(get(store, "e")))
+        except RedisRuntimeError:  # it is known that a part is missing
+            assert name == "rename"
+
+    carry_out(CALLS[name](), Watched(store, happen))
+    seen.append(state(get(store, "e")))
+    assert seen[-1] == ({"b"}, {2.0})
+    assert all(len(values) == 1 for _, values in seen)
+
+
+@pytest.mark.parametrize("name", ["copy", "rename"])
+@pytest.mark.parametrize("trip", [2, 3, 4])
+def test_a_dataset_that_is_put_where_another_goes_keeps_its_tensors(store: TensorStore, name: str, trip: int) -> None:
+    put(store, make_dataset("d", "x", value=1.0))
+    put(store, make_dataset("e", "a", "b", value=0.0))
+    watched = Watched(store, _once(trip, lambda: put(store, make_dataset("e", "a", value=2.0))))
+    carry_out(CALLS[name](), watched)
+    assert watched.round_trips >= trip
+    theirs_was_first = trip < 4
+    assert state(get(store, "e")) == (({"x"}, {1.0}) if theirs_was_first else ({"a"}, {2.0}))
+    assert ask(store, b"DBSIZE") == (4 if name == "copy" else 2)
+
+
+# --- datasets like those before are read in one round trip
+
+
+def _read_and_count(store: TensorStore, seen: SeenNames, name: str) -> tuple[tuple[set[str], set[float]], int]:
+    watched = Watched(store)
+    dataset = carry_out(get_dataset(f"{{{name}}}", name, seen), watched)
+    return state(dataset), watched.round_trips
+
+
+def test_how_often_is_asked_for_datasets_of_a_series(store: TensorStore) -> None:
+    seen = SeenNames()
+    for number, tensors in enumerate([("a", "b"), ("a", "b"), ("b", "c", "d"), ("b", "c", "d"), ()]):
+        put(store, make_dataset(f"step_{number}", *tensors, value=number))
+    put(store, make_dataset("other", "a", value=7))
+    found = [_read_and_count(store, seen, name) for name in ["step_0", "step_1", "step_2", "step_3", "step_4", "other"]]
+    assert [state for state, _ in found] == [
+        ({"a", "b"}, {0}),
+        ({"a", "b"}, {1}),
+        ({"b", "c", "d"}, {2}),
+        ({"b", "c", "d"}, {3}),
+        (set(), {4}),
+        ({"a"}, {7}),
+    ]
+    assert [count for _, count in found] == [2, 1, 2, 1, 2, 2]
+
+
+def test_a_dataset_that_is_gone_is_not_found_by_who_has_seen_it(store: TensorStore) -> None:
+    seen = SeenNames()
+    put(store, make_dataset("d", "a"))
+    assert _read_and_count(store, seen, "d")[1] == 2
+    carry_out(delete_dataset("{d}"), store)
+    with pytest.raises(RedisKeyError, match="There is no dataset '{d}'"):
+        _read_and_count(store, seen, "d")
+
+
+def test_large_datasets_are_not_received_in_vain(store: TensorStore) -> None:
+    seen = SeenNames()
+    dataset = Dataset("d")
+    dataset.add_tensor("large", np.zeros(200_000))
+    dataset.add_meta_scalar("value", 0.0)
+    put(store, dataset)
+    assert [_read_and_count(store, seen, "d")[1] for _ in range(2)] == [2, 2]
 
 
 def test_no_reader_sees_halves(store: TensorStore) -> None:
@@ -117,8 +198,10 @@ def test_no_reader_sees_halves(store: TensorStore) -> None:
     ended = threading.Event()
 
     def read() -> None:
+        known = SeenNames()
         while not ended.is_set():
             seen.append(state(get(store, "d")))
+            seen.append(state(carry_out(get_dataset("{d}", "d", known), store)))
 
     reader = threading.Thread(target=read)
     reader.start()

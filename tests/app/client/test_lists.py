@@ -219,6 +219,27 @@ def test_many_datasets_take_three_round_trips(store: TensorStore) -> None:
     assert counting.round_trips == 3
 
 
+@pytest.mark.parametrize("odd", [[7], [0], [99], [3, 50, 98], list(range(0, 100, 2))])
+@pytest.mark.parametrize("tensors", [["u"], ["t", "u"], []])
+def test_datasets_of_a_list_may_differ(store: TensorStore, tensors: list[str], odd: list[int]) -> None:
+    _fill(store, 100)
+    for number in odd:
+        dataset = Dataset(f"d{number}")
+        dataset.add_meta_string("odd", "yes")
+        for tensor in tensors:
+            dataset.add_tensor(tensor, np.full(2, -number))
+        carry_out(put_dataset(f"sim.{{d{number}}}", dataset, None), store)
+    counting = Cluster(store)
+    found = carry_out(get_datasets_from_list("list"), counting)
+    assert [dataset.get_tensor_names() for dataset in found] == [
+        tensors if number in odd else ["t"] for number in range(100)
+    ]
+    assert [dataset.get_tensor("t").tolist() for number, dataset in enumerate(found) if number not in odd] == [
+        [number] * 3 for number in range(100) if number not in odd
+    ]
+    assert counting.round_trips == 4
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorStore]:
     with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:

@@ -138,6 +138,37 @@ def test_nor_does_an_error_that_is_passed_on(store: TensorStore) -> None:
     assert [number_of(consumer.get()) for _ in range(2)] == [1, 2]
 
 
+class InterruptedOnce:
+    """A store of which the first wait for a dataset is interrupted; the database delivers it one to nobody, later."""
+
+    def __init__(self, store: TensorStore) -> None:
+        self._store = store
+        self._waits: list[list[Request]] = []
+
+    def run(self, requests: list[Request]) -> list[Reply]:
+        if b">" in _words(requests):
+            self._waits.append(requests)
+            if len(self._waits) == 1:
+                raise KeyboardInterrupt
+            if len(self._waits) == 2:
+                self._store.run(self._waits[0])
+        return self._store.run(requests)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_what_is_delivered_to_an_interrupted_call_comes_again(store: TensorStore, stream: Stream) -> None:
+    publish(stream, 1, 2)
+    interrupted: Any = InterruptedOnce(store)
+    with stream_of(interrupted).consume(timeout=DEADLINE) as consumer:
+        with pytest.raises(KeyboardInterrupt):
+            consumer.get()
+        assert number_of(consumer.get()) == 2
+    stream.end()
+    assert drain(stream.consume(timeout=5, reclaim_after=0.05)) == [1]
+
+
 def test_what_was_acknowledged_and_not_removed_is_removed_by_the_next(store: TensorStore, stream: Stream) -> None:
     publish(stream, 1, 2)
     flaky: Any = Flaky(store, b"XACK", times=2)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from smartsim.adapters.database.access import CLOSE_SETTINGS
 from smartsim.domain.database import SLOTS, ClusterPlace, ShardPlan
 from smartsim.ports.database_server import Credentials
 
@@ -163,6 +164,7 @@ def _replication(servers: Sequence[ShardPlan], credentials: Credentials) -> list
     if not _has_replicas(servers):
         return []
     return [
+        CLOSE_SETTINGS,
         ("CONFIG", "SET", "masteruser", credentials.username),
         ("CONFIG", "SET", "masterauth", credentials.password),
     ]

@@ -33,8 +33,9 @@ class InMemoryDatabaseServer:
         self._shards: dict[str, tuple[tuple[str, ...], Credentials]] = {}
         self._clusters: dict[str, Sequence[ShardPlan]] = {}
 
-    def command(self, shard: ShardPlan, credentials: Credentials) -> ServerCommand:
+    def command(self, shard: ShardPlan, credentials: Credentials, password: str | None = None) -> ServerCommand:
         """Return an argv that a scripted workload manager can tell from others."""
+        del password  # there is no data to close
         argv = (PROGRAM, shard.name, str(shard.port))
         for address in shard.bind:
             self._shards[f"{address}:{shard.port}"] = argv, credentials

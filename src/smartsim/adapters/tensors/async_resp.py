@@ -29,8 +29,8 @@ class AsyncRespTensorStore:
     """An `AsyncTensorStore` in a database that has the tensor module; made by `connect`.
 
     Tasks of one event loop may use it at the same time: each call in progress has connections to itself, and they are
-    kept for the next calls. What is sent again, and when, is as with `RespTensorStore`. A call that is cancelled may
-    have been carried out or not; the store can be used as before.
+    kept for the next calls. A process forked from this one makes its own. What is sent again, and when, is as with
+    `RespTensorStore`. A call that is cancelled may have been carried out or not; the store can be used as before.
     """
 
     def __init__(self, addresses: Sequence[Address], config: ClientConfig, *, cluster: bool) -> None:
@@ -38,6 +38,7 @@ class AsyncRespTensorStore:
         self._pools: dict[Address, _AsyncPool] = {}
         self._closed = False
         self._router = Router(addresses, config, cluster=cluster)
+        pool.forget_in_children(self)
 
     @classmethod
     async def connect(cls, addresses: Sequence[Address], config: ClientConfig, *, cluster: bool = False) -> Self:
@@ -72,6 +73,12 @@ class AsyncRespTensorStore:
         self._closed = True
         for connections in self._pools.values():
             connections.close()
+
+    def forget(self) -> None:
+        """Leave the connections to the process from which this one was forked."""
+        for connections in self._pools.values():
+            connections.close()  # here only: it goes on there
+        self._pools = {}
 
     async def _drive(self, routing: Routing[_T]) -> _T:
         """Do what is to be done, and return what it comes to."""

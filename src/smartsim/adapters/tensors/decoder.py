@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from enum import Enum, auto
+from itertools import takewhile
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from smartsim.adapters.tensors import wire
+from smartsim.adapters.tensors.tensor_run import TensorRun
 from smartsim.domain.client_errors import RedisRuntimeError, refusal
 from smartsim.ports.tensor_store import Command, Reply
 
 _ROOM: Final = 16 * 1024
 _MOST_ROOM: Final = 64 * 1024
+_LARGE: Final = 16 * 1024
+_BEHIND_PAYLOAD: Final = 512
+"""Room behind large payloads, for the header of the next: what comes of its elements is moved to where they belong."""
+
 _LONGEST_LINE: Final = 64 * 1024
 
 _DEEPEST: Final = 32
-_LONGEST_NUMBER: Final = 20
 _KINDS: Final = b"+-:$*"
 _STATUS, _ERROR, _NUMBER, _TEXT, _LIST = _KINDS
 _LENGTHS: Final = {b"%d" % number: number for number in range(1024)}
-_TEXT_LINES: Final = {b"$%d\r" % number: number for number in range(1024)}
-"""Lines before short texts, without their last byte: one look at them is all that it takes to read a text."""
+_TEXT_LINES: Final = {b"$%d\r\n" % number: number for number in range(1024)}
+"""Lines before short texts: one look at them is all that it takes to read a text."""
 
 _GIVE_TENSORS: Final = (b"AI.TENSORGET", b"AI.DAG", b"AI._DAG")
 _TENSOR_ITEMS: Final = 6
+_LABELS: Final = (b"dtype", b"shape", b"blob")
 
 
 class Sign(Enum):
@@ -62,15 +69,29 @@ class ReplyDecoder:
         self._payload: npt.NDArray[Any] | None = None  # that is not complete
         self._payload_is_text = False
         self._rest = memoryview(b"")  # where the rest of the payload goes
-        self._layout = wire.Layout(b"\0", (), np.dtype(np.uint8), 1)  # of the last tensor: most are alike
+        self._run: TensorRun | None = None  # of tensors that are expected after the payload
+        self._ready: deque[npt.NDArray[Any]] = deque()  # tensors that were received before the payload
+        self._layout = wire.SOME_LAYOUT  # of the last tensor: most are alike
 
     @property
     def room(self) -> Sequence[memoryview]:
         """Where the next bytes go, in this order; `received` says how many came."""
-        return (self._rest, self._room) if self._rest else (self._room,)
+        if self._run:
+            return self._run.room
+        if not self._rest:
+            return (self._room,)
+        return (self._rest, self._room if len(self._rest) < _LARGE else self._room[:_BEHIND_PAYLOAD])
 
     def received(self, count: int) -> None:
         """Say how many bytes have come."""
+        if self._run and self._payload is not None:
+            self._run.received(count)
+            if end := self._run.end():
+                tensors, self._data = end
+                self._ready.extend((self._payload, *tensors))
+                self._payload = self._ready.pop()
+                self._rest, self._start, self._run = memoryview(b""), 0, None
+            return
         into_payload = min(count, len(self._rest))
         self._rest = self._rest[into_payload:]
         self._data = self._data[self._start :] + self._room[: count - into_payload]
@@ -81,7 +102,7 @@ class ReplyDecoder:
         """Whether nothing is left of what was received."""
         return self._start == len(self._data) and not self.in_the_middle
 
-    def take(self, commands: Iterable[Command], replies: list[Reply]) -> None:
+    def take(self, commands: Sequence[Command], replies: list[Reply]) -> None:
         """Append the next replies, up to the first that is not there as a whole: that is for `next`.
 
         Args:
@@ -94,6 +115,7 @@ class ReplyDecoder:
         # One after the other through `next`, the replies to a transaction took three times as long.
         data, start = self._data, self._start
         header, shape, dtype, size = self._layout
+        before = len(replies)
         for command in commands:
             if data.startswith(header, start) and _gives_tensors(command):
                 begin = start + len(header)
@@ -108,38 +130,40 @@ class ReplyDecoder:
                 self._start = start
                 value = self._read(command)
                 if value is _MORE or value is _OPENED:
+                    self._expect(commands[len(replies) - before + 1 :])
                     return
                 replies.append(value)
                 start = self._start
                 header, shape, dtype, size = self._layout
         self._start = start
 
+    def begin_list(self, head: bytes, length: int) -> bool:
+        """Go into a list of so many items, if these bytes come next: the head of the list and what is before it."""
+        if self.in_the_middle or not self._data.startswith(head, self._start):
+            return False
+        self._start += len(head)
+        self._lists.append((length, []))
+        return True
+
     def next_of_each(self, commands: Sequence[Command]) -> Reply | More:
         """Return the next reply as `next` does, if it is a list with a reply to each of the commands."""
-        length = len(commands)
-        head = b"*%d\r\n" % length
-        if self.in_the_middle or not self._data.startswith(head, self._start):
-            return self.next(commands, each=True)
-        self._start += len(head)
-        items: list[Reply] = []
-        self._lists.append((length, items))
-        self.take(commands, items)
-        if len(items) < length:
-            return self.next(commands, each=True)
-        self._lists.clear()
-        return items
-
-    def skip(self, replies: bytes) -> bool:
-        """Go past these bytes, if they are there; return whether they were."""
-        if self.in_the_middle or not self._data.startswith(replies, self._start):
-            return False
-        self._start += len(replies)
-        return True
+        if len(self._lists) == 1 and self._payload is None and not self._ready:
+            length, items = self._lists[0]
+            self.take(commands[len(items) : length], items)
+            if len(items) == length:
+                self._lists.clear()
+                return items
+        return self.next(commands, each=True)
 
     @property
     def in_the_middle(self) -> bool:
         """Whether a part of the next reply has been read already."""
-        return bool(self._lists) or self._payload is not None
+        return bool(self._lists) or self._payload is not None or bool(self._ready)
+
+    @property
+    def filling(self) -> bool:
+        """Whether what comes next is nothing but the rest of a payload."""
+        return bool(self._rest)
 
     def next(self, commands: Sequence[Command], *, each: bool = False) -> Reply | More:
         """Return the next reply, or `Sign.MORE`.
@@ -153,11 +177,17 @@ class ReplyDecoder:
         """
         lists = self._lists
         while True:
-            command = commands[min(len(lists[0][1]), len(commands) - 1)] if each and lists else commands[0]
-            value = self._read(command) if self._payload is None else self._complete()
+            position = min(len(lists[0][1]), len(commands) - 1) if each and lists else 0
+            command = commands[position]
+            if self._ready:
+                value: Reply | Sign = self._ready.popleft()
+            else:
+                value = self._read(command) if self._payload is None else self._complete()
             if value is _OPENED:
                 continue
             if value is _MORE:
+                if each:
+                    self._expect(commands[position + 1 :])
                 return value
             while lists:
                 length, items = lists[-1]
@@ -187,7 +217,7 @@ class ReplyDecoder:
             raise wire.GarbledReplyError(f"{data[start : start + 60]!r} is no reply")
         number = _LENGTHS.get(line)
         if number is None:
-            number = _number(line)
+            number = wire.parse_number(line)
             if kind != _NUMBER and number < 0:
                 if line != b"-1":
                     raise wire.GarbledReplyError(f"{line!r} is not a length")
@@ -202,13 +232,13 @@ class ReplyDecoder:
             return self._read_tensor(self._layout)
         data, start = self._data, self._start
         items: list[Reply] = []
-        while len(items) < length:
-            stop = data.find(b"\n", start)
-            size = _TEXT_LINES.get(data[start:stop])
-            if size is None or not data.startswith(wire.CRLF, stop + size + 1):
+        for _ in range(length):
+            begin = data.find(b"\n", start) + 1
+            size = _TEXT_LINES.get(data[start:begin])
+            if size is None or not data.startswith(b"\r\n", end := begin + size):
                 break
-            items.append(data[stop + 1 : stop + 1 + size])
-            start = stop + size + 3
+            items.append(data[begin:end])
+            start = end + 2
         self._start = start
         if len(items) == length:
             return items
@@ -257,6 +287,13 @@ class ReplyDecoder:
         self._payload, self._payload_is_text, self._rest = payload, text, elements[there:]
         return self._complete()
 
+    def _expect(self, commands: Sequence[Command]) -> None:
+        """Expect tensors like the one that is being received, if there is one, as replies to some commands."""
+        if len(self._rest) >= _LARGE and self._run is None and not self._payload_is_text and len(self._lists) <= 1:
+            following = len(list(takewhile(_gives_one_tensor, commands)))
+            if following:
+                self._run = TensorRun(self._layout, self._rest, following, self._room[:_BEHIND_PAYLOAD])
+
     def _complete(self) -> Reply | Sign:
         """Return the payload that is being received, when it and its line end are there."""
         payload = self._payload
@@ -279,23 +316,20 @@ def _gives_tensors(command: Command) -> bool:
     return isinstance(name, bytes) and name.startswith(_GIVE_TENSORS)
 
 
+def _gives_one_tensor(command: Command) -> bool:
+    return command.words[0] == b"AI.TENSORGET"
+
+
 def _text(line: bytes) -> str:
     return line.decode(errors="replace")
 
 
-def _number(line: bytes) -> int:
-    digits = line.removeprefix(b"-")
-    if len(line) > _LONGEST_NUMBER or not digits.isdigit() or (digits[:1] == b"0" and line != b"0"):
-        raise wire.GarbledReplyError(f"{line[:60]!r} is not a number")
-    return int(line)
-
-
 def _layout(items: Sequence[Reply], size: int) -> wire.Layout | None:
     """Return the layout of the tensor of which everything but the elements are items of a list; None if it is none."""
-    match items:
-        case [b"dtype", bytes(type_name), b"shape", list(shape), b"blob"]:
+    match items:  # the types first: an array among the items cannot be compared
+        case [bytes(first), bytes(type_name), bytes(second), list(shape), bytes(third)]:
             sides = tuple(side for side in shape if isinstance(side, int))
-            if len(sides) == len(shape) and type_name != b"STRING":
+            if (first, second, third) == _LABELS and len(sides) == len(shape) and type_name != b"STRING":
                 return wire.layout(type_name, sides, size)
     return None
 
@@ -303,7 +337,9 @@ def _layout(items: Sequence[Reply], size: int) -> wire.Layout | None:
 def _closed(items: list[Reply], command: Command) -> Reply:
     """Return what a complete list is: a list, but for a tensor that cannot be read."""
     match items:
-        case [b"dtype", b"STRING", b"shape", list(), b"blob", bytes()] if _gives_tensors(command):
-            key = _text(command.key or b"")
-            return RedisRuntimeError(f"The tensor under {key!r} has strings, which this client does not read", key=key)
+        case [bytes(first), bytes(type_name), bytes(second), list(), bytes(third), bytes()]:
+            if (first, second, third) == _LABELS and type_name == b"STRING" and _gives_tensors(command):
+                key = _text(command.key or b"")
+                cause = f"The tensor under {key!r} has strings, which this client does not read"
+                return RedisRuntimeError(cause, key=key)
     return items

@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
@@ -37,7 +38,6 @@ _CHUNK_BYTES: Final = 256 * 1024
 
 _MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
-_QUEUED: Final = b"+QUEUED\r\n"
 _NOT_YET: Final = ("LOADING", "ERR max number of clients")
 _FATAL: Final = "ERR Protocol error"
 
@@ -203,7 +203,7 @@ class _Outbox:
         """Encode some more, until there are so many at most."""
         start = end = self._ends[-1] if self._ends else 0
         pieces: list[wire.Piece] = []
-        for request in islice(self._requests, self.encoded, min(requests, self.encoded + _CHUNK)):
+        for request in self._requests[self.encoded : min(requests, self.encoded + _CHUNK)]:
             if isinstance(request, Command):
                 end += wire.encode(request.words, pieces)
             else:
@@ -229,12 +229,14 @@ class _Outbox:
 def _join(pieces: Sequence[wire.Piece]) -> list[bytes | memoryview]:
     """Return the same bytes in as few pieces as can be without copying what is large."""
     joined: list[bytes | memoryview] = []
+    kinds = list(map(type, pieces))
     start = 0
-    for position, kind in enumerate(map(type, pieces)):
-        if kind is memoryview:
-            joined += (b"".join(pieces[start:position]), pieces[position])  # type: ignore[arg-type]  # just looked at
-            start = position + 1
-    return [*joined, b"".join(pieces[start:])]
+    for _ in range(kinds.count(memoryview)):
+        position = kinds.index(memoryview, start)
+        joined += (b"".join(pieces[start:position]), pieces[position])  # type: ignore[arg-type]  # NumPy's are buffers
+        start = position + 1
+    joined.append(b"".join(pieces[start:]))  # type: ignore[arg-type]  # likewise
+    return joined
 
 
 class _Inbox:
@@ -271,13 +273,13 @@ class _Inbox:
         Raises:
             _HungUpError: one of them is the last on this connection.
         """
-        while (position := len(self.replies)) < replies:
+        while not self.decoder.filling and (position := len(self.replies)) < replies:
             request = self._requests[position]
             if isinstance(request, Transaction):
                 reply = self._of_transaction(request)
             else:
                 if self._only_commands and not self.decoder.in_the_middle:
-                    self.decoder.take(self._requests[position:replies], self.replies)
+                    self.decoder.take(self._requests[position:replies], self.replies)  # type: ignore[arg-type]  # they are
                     if position < len(self.replies):
                         _check_goes_on(self.replies[-1])
                         continue
@@ -289,8 +291,8 @@ class _Inbox:
 
     def _of_transaction(self, transaction: Transaction) -> Reply | More:
         commands, parts = transaction.commands, self._parts
-        queued = [b"OK", *[b"QUEUED"] * len(commands)]
-        if not parts and self.decoder.skip(wire.OK + _QUEUED * len(commands)):  # as nearly always
+        queued, as_usual = _usual_answer(len(commands))
+        if not parts and self.decoder.begin_list(as_usual, len(commands)):
             parts += queued
         while len(parts) <= len(commands):
             part = self.decoder.next(commands[max(0, len(parts) - 1) :])
@@ -310,6 +312,12 @@ class _Inbox:
         if parts != queued or not isinstance(reply, list) or len(reply) != len(commands):
             raise wire.GarbledReplyError(f"{reply!r} after {parts} to a transaction")
         return reply
+
+
+@lru_cache(maxsize=1024)
+def _usual_answer(commands: int) -> tuple[list[Reply], bytes]:
+    """Return what is nearly always said to a transaction before the replies to its commands: decoded, and as bytes."""
+    return [b"OK", *[b"QUEUED"] * commands], b"+OK\r\n%b*%d\r\n" % (b"+QUEUED\r\n" * commands, commands)
 
 
 def _check_goes_on(reply: Reply) -> None:

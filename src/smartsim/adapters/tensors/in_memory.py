@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smartsim.adapters.tensors import in_memory_streams, in_memory_tensors, in_memory_values
+from smartsim.adapters.tensors import in_memory_scripts, in_memory_streams, in_memory_tensors, in_memory_values
 from smartsim.adapters.tensors.in_memory_keys import CommandKind, Keys, NotYet, RefusedError
 from smartsim.adapters.tensors.in_memory_models import ModelCommands
 from smartsim.domain.addresses import Address
@@ -31,7 +31,8 @@ class InMemoryTensorStore:
     What it does not know is answered with an error, so that a test says what it would need a database for.
 
     Args:
-        runtime: runs the models that are stored, `smartsim.testing.AffineRuntime` for example; None to refuse them.
+        runtime: runs the models that are stored, `smartsim.testing.AffineRuntime` for example; None to keep them
+            without a look at them. Scripts are always kept, and never run.
 
     Example:
         >>> from smartsim.client import Client
@@ -46,6 +47,7 @@ class InMemoryTensorStore:
             **in_memory_values.COMMANDS,
             **in_memory_tensors.COMMANDS,
             **in_memory_streams.COMMANDS,
+            **in_memory_scripts.COMMANDS,
             **ModelCommands(runtime).table(),
         }
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Commands of the in-memory tensor store for models, and for scripts, of which it runs none."""
+"""Commands of the in-memory tensor store for models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from smartsim.adapters.tensors.in_memory_keys import CommandKind, Commands, Keys, RefusedError, Shared, integer
 from smartsim.adapters.tensors.in_memory_tensors import Tensor, find_tensor
@@ -20,6 +20,9 @@ from smartsim.ports.model_runtime import (
     ModelRuntimeError,
 )
 from smartsim.ports.tensor_store import Reply
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _OK: Final = b"OK"
 _NO_MODEL: Final = "ERR model key is empty"
@@ -45,11 +48,26 @@ class Model(Shared):
     loaded: LoadedModel
 
 
+class _KeptModel:
+    """A model that nothing runs."""
+
+    input_names = ()
+    output_names = ()
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
+        """Refuse; see `LoadedModel.run`."""
+        del inputs
+        raise ModelRuntimeError(
+            "ERR this in-memory store runs no models: make it with a runtime, "
+            "for example InMemoryTensorStore(AffineRuntime())"
+        )
+
+
 class ModelCommands:
     """The commands for models.
 
     Args:
-        runtime: runs the models; None for a store that takes none.
+        runtime: runs the models; None for a store that keeps them only.
     """
 
     def __init__(self, runtime: ModelRuntime | None) -> None:
@@ -64,10 +82,6 @@ class ModelCommands:
             b"AI.MODELGET": CommandKind(self._get, 1, 3),
             b"AI.MODELDEL": CommandKind(_delete, 1, 1),
             b"AI.MODELEXECUTE": CommandKind(_execute, 7, in_transactions=False),
-            b"AI.SCRIPTSET": CommandKind(_refuse_script, 4, 6, in_transactions=False),
-            b"AI.SCRIPTGET": CommandKind(_miss_script, 1, 3),
-            b"AI.SCRIPTDEL": CommandKind(_miss_script, 1, 1),
-            b"AI.SCRIPTEXECUTE": CommandKind(_miss_script, 2, in_transactions=False),
         }
 
     def _configure(self, _keys: Keys, *words: bytes) -> Reply:
@@ -103,10 +117,7 @@ class ModelCommands:
 
     def _load(self, model: ModelBlob, backend: str, device: str) -> LoadedModel:
         if self._runtime is None:
-            raise RefusedError(
-                "ERR this in-memory store runs no models: make it with a runtime, "
-                "for example InMemoryTensorStore(AffineRuntime())"
-            )
+            return _KeptModel()
         if self._runtime.backend != backend:
             raise RefusedError(f"ERR the runtime of this in-memory store runs {self._runtime.backend}, not {backend}")
         try:
@@ -256,11 +267,3 @@ def _execute(keys: Keys, name: bytes, *arguments: bytes) -> Reply:
     for key, result in zip(outputs, results, strict=True):
         keys.put(key, Tensor(result.copy()))
     return _OK
-
-
-def _refuse_script(_keys: Keys, *_words: bytes) -> Reply:
-    raise RefusedError("ERR the in-memory store runs no scripts: test what needs them with a database")
-
-
-def _miss_script(_keys: Keys, *_words: bytes) -> Reply:
-    raise RefusedError("ERR script key is empty")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import redis
 
@@ -29,6 +31,26 @@ FRESH: Final = 0.01
 def closed_error() -> RedisDatabaseError:
     """Return the error of calls after the end."""
     return RedisDatabaseError("The client is closed: make another")
+
+
+class Store(Protocol):
+    """What has connections."""
+
+    def forget(self) -> None:
+        """Leave the connections to the process from which this one was forked."""
+        ...
+
+
+def forget_in_children(store: Store) -> None:
+    """Have a store forget its connections in all processes forked from this one: its parent speaks on them."""
+    # Asking for the process id in each call is slower.
+    reference = weakref.ref(store)
+
+    def forget() -> None:
+        if living := reference():
+            living.forget()
+
+    os.register_at_fork(after_in_child=forget)
 
 
 class Pool:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-import weakref
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -15,7 +12,7 @@ import redis
 
 from smartsim.adapters.tensors.connection import TensorConnection
 from smartsim.adapters.tensors.delivery import FAILURES, Batch, Outcome, patience
-from smartsim.adapters.tensors.pool import Pool
+from smartsim.adapters.tensors.pool import Pool, forget_in_children
 from smartsim.adapters.tensors.routing import Pause, Router, Routing
 from smartsim.domain.addresses import Address
 from smartsim.domain.client_config import ClientConfig
@@ -57,8 +54,7 @@ class RespTensorStore:
         except BaseException:
             self.close()
             raise
-        # A forked process must not speak on its parent's connections. Asking for the process id in each call is slower.
-        os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
+        forget_in_children(self)
 
     def put(self, key: bytes, data: npt.NDArray[Any]) -> None:
         """Store an array under a key, replacing what was there."""
@@ -163,8 +159,3 @@ class RespTensorStore:
             if self._closed:
                 pool.close()
         return pool
-
-
-def _forget(store: weakref.ref[RespTensorStore]) -> None:
-    if living := store():
-        living.forget()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -28,6 +28,10 @@ JOIN_BELOW: Final = 16 * 1024
 
 Piece: TypeAlias = "bytes | memoryview | npt.NDArray[Any]"
 """A part of a command, in bytes or shown by the memory where they are."""
+
+_LONGEST_NUMBER: Final = 20
+_NUMBERS: Final = 1 << 63
+"""Numbers of the protocol have 64 bits."""
 
 _TYPE_NAMES = {np.dtype(name): wire.encode() for name, wire in WIRE_NAMES.items()}
 _DTYPES = {wire: dtype for dtype, wire in _TYPE_NAMES.items()}
@@ -70,25 +74,28 @@ def encode(words: tuple[Word, ...], pieces: list[Piece]) -> int:
 
     Example:
         >>> encode((b"EXISTS", b"k"), pieces := []), pieces
-        (25, [b'*2\\r\\n$6\\r\\nEXISTS\\r\\n$1\\r\\nk\\r\\n'])
+        (23, [b'*2\r\n$6\r\nEXISTS\r\n$1\r\nk\r\n'])
     """
     last = words[-1]
     # Commands of one shape differ in nothing but their words, so all but these is made once: that takes half the time.
     try:
         if isinstance(last, bytes):
-            form, length = _form(tuple(map(bytes.__len__, words)))
+            form, length = _form(tuple(map(_size, words)))
             if form:
                 pieces.append(form % words)
                 return length
-        elif last.nbytes < JOIN_BELOW:
+        else:
             texts = words[:-1]
-            form, length = _form(tuple(map(bytes.__len__, texts)), last.nbytes)
+            form, length = _form(tuple(map(_size, texts)), last.nbytes)
             if form:
-                pieces += (form % texts, last, CRLF)
+                pieces += (form % texts, last if last.nbytes < JOIN_BELOW else last.data.cast("B"), CRLF)
                 return length
-    except TypeError:  # an array among the texts
+    except TypeError:  # there is an array among the texts
         pass
-    return _encode_large(words, pieces)
+    return _encode_one_by_one(words, pieces)
+
+
+_size: Final[Callable[[Any], int]] = bytes.__len__  # refuses all that is not bytes
 
 
 @lru_cache(maxsize=4096)
@@ -108,7 +115,7 @@ def _form(sizes: tuple[int, ...], array: int | None = None) -> tuple[bytes, int]
     return form, len(form) + sum(sizes) - 2 * len(sizes) + array + 2
 
 
-def _encode_large(words: Sequence[Word], pieces: list[Piece]) -> int:
+def _encode_one_by_one(words: Sequence[Word], pieces: list[Piece]) -> int:
     small = b"*%d\r\n" % len(words)
     length = 0
     for word in words:
@@ -207,3 +214,23 @@ def layout(type_name: bytes, shape: tuple[int, ...], size: int, header: bytes = 
     except ValueError as error:  # of more dimensions or elements than NumPy can count
         raise GarbledReplyError(f"a tensor of shape {shape}: {error}") from None
     return Layout(header, shape, dtype, size)
+
+
+SOME_LAYOUT: Final = parse_tensor_header(
+    b"*6\r\n$5\r\ndtype\r\n$5\r\nUINT8\r\n$5\r\nshape\r\n*1\r\n:1\r\n$4\r\nblob\r\n$1\r\n"
+)
+"""That of a tensor, for those who have not seen one yet."""
+
+
+def parse_number(line: bytes) -> int:
+    """Return the number that is the text of a line.
+
+    Raises:
+        GarbledReplyError: it is none.
+    """
+    digits = line.removeprefix(b"-")
+    if len(line) <= _LONGEST_NUMBER and digits.isdigit() and (digits[:1] != b"0" or line == b"0"):
+        number = int(line)
+        if -_NUMBERS <= number < _NUMBERS:
+            return number
+    raise GarbledReplyError(f"{line[:60]!r} is not a number")

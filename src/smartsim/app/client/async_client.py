@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from smartsim.adapters.tensors.async_resp import AsyncRespTensorStore
+from smartsim.adapters.tensors.pool import closed_error
 from smartsim.app.client.async_stream import AsyncStream
 from smartsim.app.client.calls import Call, carry_out_async, text
 from smartsim.app.client.config_options import ConfigOptions
@@ -18,6 +19,7 @@ from smartsim.app.client.connecting import (
     Target,
     find_prefixes,
     find_target,
+    kind_unknown,
     model_timeout,
     read_arguments,
 )
@@ -119,6 +121,7 @@ class AsyncClient(PrefixedClient):
             self._place, self._where = store, type(store).__name__
         self._own_store: AsyncRespTensorStore | None = None
         self._connecting = asyncio.Lock()
+        self._closed = False
 
     def __str__(self) -> str:
         return f"AsyncClient ({self._context}): {self._where}"
@@ -142,6 +145,7 @@ class AsyncClient(PrefixedClient):
 
     async def close(self) -> None:
         """Close the connections to the database; calls that follow fail."""
+        self._closed = True
         if self._own_store:
             await self._own_store.close()
 
@@ -162,7 +166,11 @@ class AsyncClient(PrefixedClient):
         if isinstance(self._place, Target):
             async with self._connecting:
                 if isinstance(self._place, Target):
+                    if self._closed:
+                        raise closed_error()
                     self._place = self._own_store = await _connect(self._place)
+                    if self._closed:  # meanwhile
+                        await self._own_store.close()
         return self._place
 
     @asynccontextmanager
@@ -253,7 +261,15 @@ async def _connect(target: Target) -> AsyncRespTensorStore:
     if target.cluster:
         return await AsyncRespTensorStore.connect(target.addresses, target.config, cluster=True)
     store = await AsyncRespTensorStore.connect(target.addresses, target.config)
-    if target.cluster is None and b"cluster_enabled:1" in text((await store.run([WHICH_KIND]))[0]):
-        await store.close()
-        return await AsyncRespTensorStore.connect(target.addresses, target.config, cluster=True)
+    if target.cluster is None:
+        try:
+            is_cluster = b"cluster_enabled:1" in text((await store.run([WHICH_KIND]))[0])
+        except BaseException as error:
+            await store.close()
+            if isinstance(error, RedisReplyError):
+                raise kind_unknown(error, target) from error
+            raise
+        if is_cluster:
+            await store.close()
+            return await AsyncRespTensorStore.connect(target.addresses, target.config, cluster=True)
     return store

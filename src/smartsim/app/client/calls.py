@@ -121,8 +121,8 @@ def several(reply: Reply) -> list[Reply]:
 
 def tensor(reply: Reply) -> npt.NDArray[Any]:
     """Return a reply that is a tensor."""
-    check(reply)
     if not isinstance(reply, np.ndarray):
+        check(reply)
         raise _senseless(reply, "a tensor")
     return reply
 

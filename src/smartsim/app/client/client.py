@@ -20,6 +20,7 @@ from smartsim.app.client.connecting import (
     describe,
     find_prefixes,
     find_target,
+    kind_unknown,
     model_timeout,
     read_arguments,
 )
@@ -30,6 +31,7 @@ from smartsim.app.client.pipeline import Pipeline
 from smartsim.app.client.prefixed import PrefixedClient
 from smartsim.app.client.stream import Stream
 from smartsim.app.client.streams import find_keys
+from smartsim.app.client.tensors import key_bytes
 from smartsim.domain.client_errors import RedisReplyError
 from smartsim.ports.tensor_store import TensorStore
 
@@ -67,12 +69,14 @@ class Client(PrefixedClient):
         address: of the database, as in `SSDB`: ``host:port`` or ``unix:///path``; `SSDB` when None.
         logger_name: begins the client's log lines.
         username: to log in with; `SR_DB_USERNAME`, or else the database's default user, when None.
-        password: to log in with; `SR_DB_PASSWORD`, or else none, when None.
+        password: to log in with; when None, `SR_DB_PASSWORD`, or else what is in the file that `SR_DB_PASSWORD_FILE`
+            names, which experiments set for databases that have a password, or else none.
         store: keep everything there, and connect to nothing: `smartsim.testing.InMemoryTensorStore`, in tests. Closing
             it is left to whoever made it.
 
     Raises:
-        RedisConnectionError: no database is known, or none answers there in time (`SR_CONN_TIMEOUT`).
+        RedisConnectionError: no database is known, none answers there in time (`SR_CONN_TIMEOUT`), it wants a
+            password, or the file with that cannot be read, or may be read by others.
         ValueError: a number in the environment is not one.
         TypeError: an argument is of another type.
 
@@ -154,8 +158,8 @@ class Client(PrefixedClient):
         """Carry out many calls in a few round trips: those of the ``with`` block, when it ends.
 
         Returns:
-            What has the client's calls, except those that wait. Each returns at once; its ``result()`` is there after
-            the block. Arrays that are put must not be changed before.
+            What has the client's calls, except those that wait and those about the database itself. Each returns at
+            once; its ``result()`` is there after the block. Arrays that are put must not be changed before.
 
         Raises:
             RedisReplyError: at the end of the block: what the first of its calls that failed raises. The others have
@@ -197,7 +201,7 @@ class Client(PrefixedClient):
             self._put_tensor(name, data, ttl)
             return
         try:
-            self._store.put(key(self._interface.prefixes.tensor_to_write, name).encode(), wire_array(data))
+            self._store.put(key_bytes(key(self._interface.prefixes.tensor_to_write, name)), wire_array(data))
         except RedisReplyError as error:
             error.method = "Client.put_tensor"
             raise
@@ -207,7 +211,7 @@ class Client(PrefixedClient):
     @documented_as(Interface.get_tensor)
     def get_tensor(self, name: str) -> npt.NDArray[Any]:  # noqa: D102 - see there
         try:
-            return self._store.get(key(self._interface.prefixes.tensor_to_read, name).encode())
+            return self._store.get(key_bytes(key(self._interface.prefixes.tensor_to_read, name)))
         except RedisReplyError as error:
             error.method = "Client.get_tensor"
             raise
@@ -280,7 +284,13 @@ def _connect(target: Target) -> RespTensorStore:
     if target.cluster:
         return RespTensorStore(target.addresses, target.config, cluster=True)
     store = RespTensorStore(target.addresses, target.config)
-    if target.cluster is None and b"cluster_enabled:1" in text(store.run([WHICH_KIND])[0]):
-        store.close()
-        return RespTensorStore(target.addresses, target.config, cluster=True)
+    if target.cluster is None:
+        try:
+            is_cluster = b"cluster_enabled:1" in text(store.run([WHICH_KIND])[0])
+        except RedisReplyError as error:
+            store.close()
+            raise kind_unknown(error, target) from error
+        if is_cluster:
+            store.close()
+            return RespTensorStore(target.addresses, target.config, cluster=True)
     return store

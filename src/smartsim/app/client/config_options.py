@@ -37,6 +37,21 @@ class ConfigOptions:
         options._suffix = db_suffix
         return options
 
+    @staticmethod
+    def from_pybind(configoptions: ConfigOptions) -> ConfigOptions:
+        """Return the options themselves: of old, scripts made them of a native object."""
+        check_type(configoptions, "configoptions", ConfigOptions)
+        return configoptions
+
+    def get_data(self) -> ConfigOptions:
+        """Return the options themselves: of old, their native object."""
+        return self
+
+    def set_configoptions(self, configoptions: ConfigOptions) -> None:
+        """Become other options: from now on, what is set in one of the two is set in both."""
+        check_type(configoptions, "configoptions", ConfigOptions)
+        self.__dict__ = configoptions.__dict__
+
     @property
     def suffix(self) -> str:
         """The identifier of the database; empty for none."""
@@ -81,7 +96,7 @@ class ConfigOptions:
     def override_integer_option(self, option_name: str, value: int) -> None:
         """Set an option to a number, for these options only; the environment stays as it is."""
         check_type(value, "value", int)
-        self._values[self._variable(option_name)] = str(value)
+        self._values[self._variable(option_name)] = str(int(value))  # of a bool, too
 
     def override_string_option(self, option_name: str, value: str) -> None:
         """Set an option to a text, for these options only; the environment stays as it is."""

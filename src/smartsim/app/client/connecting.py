@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 import random
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smartsim.app.client.config_options import ConfigOptions
-from smartsim.domain.addresses import Address, parse_addresses
+from smartsim.domain.addresses import Address, format_addresses, parse_addresses
 from smartsim.domain.client_config import ClientConfig, parse_integer, read_client_config, variable_name
-from smartsim.domain.client_errors import RedisConnectionError, check_type
+from smartsim.domain.client_errors import RedisConnectionError, RedisReplyError, check_type
 from smartsim.domain.keys import Prefixes
 from smartsim.ports.tensor_store import Command, Shard
 
@@ -20,6 +21,7 @@ WHICH_KIND = Command((b"INFO", b"cluster"), changes=False)
 """Asks a server whether it is part of a cluster."""
 
 _MODEL_TIMEOUT = 60_000_000  # ms
+_PASSWORD_FILE = "SR_DB_PASSWORD_FILE"  # noqa: S105 - the name of an option
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def _address_form(cluster: bool, address: str | None = None, logger_name: str = 
     options.override_string_option("SR_DB_TYPE", "Clustered" if cluster else "Standalone")
     if address is not None:
         check_type(address, "address", str)
+    if address:
         options.override_string_option("SSDB", address)
     return options, logger_name
 
@@ -79,12 +82,17 @@ def find_target(options: ConfigOptions, username: str | None, password: str | No
     Args:
         options: of the client.
         username: to log in with; None for the option `SR_DB_USERNAME`, or else the default user of the database.
-        password: to log in with; None for the option `SR_DB_PASSWORD`, or else none.
+        password: to log in with; None for the option `SR_DB_PASSWORD`, or else what is in the file that the option
+            `SR_DB_PASSWORD_FILE` names, or else none.
 
     Raises:
-        RedisConnectionError: they mean none.
+        RedisConnectionError: they mean none, or the file with the password cannot be used.
         ValueError: a number among them is not one.
+        TypeError: an argument is of another type.
     """
+    for argument, given in (("username", username), ("password", password)):
+        if given is not None:
+            check_type(given, argument, str)
     text = options.find("SSDB")
     if not text:
         raise RedisConnectionError(
@@ -100,8 +108,44 @@ def find_target(options: ConfigOptions, username: str | None, password: str | No
     if cluster and any(address.is_unix for address in addresses):
         raise RedisConnectionError("The shards of a cluster are reached over TCP only: give host:port", text)
     shuffled = random.sample(addresses, len(addresses))  # to spread the clients, as the clients of old do
+    if password is None and not options.find("SR_DB_PASSWORD"):
+        password = _read_password(options)
     config = read_client_config(options.find, options.suffix, username, password)
     return Target(tuple(shuffled), cluster, config)
+
+
+def _read_password(options: ConfigOptions) -> str | None:
+    """Return the password in the file that some options name; None if they name none."""
+    path = options.find(_PASSWORD_FILE)
+    if not path:
+        return None
+    file = f"The file {path}, which {variable_name(_PASSWORD_FILE, options.suffix)} names,"
+    try:
+        with open(path, encoding="utf-8") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            password = stream.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise RedisConnectionError(
+            f"{file} cannot be read for the password of the database: {reason}. Applications run as the user who "
+            "started the database, on machines that have its directory; else give the password to the client"
+        ) from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise RedisConnectionError(
+            f"{file} is open to other users (its mode is {stat.S_IMODE(mode):04o}), and so the password of the "
+            f"database is known to them: chmod 600 {path}, and restart the database, which draws a new one"
+        )
+    if not password:
+        raise RedisConnectionError(f"{file} is empty, where the password of the database should be")
+    return password
+
+
+def kind_unknown(error: RedisReplyError, target: Target) -> RedisConnectionError:
+    """Return the error that a database did not say, when it was asked, whether it is a cluster."""
+    address = format_addresses(target.addresses)
+    return RedisConnectionError(
+        f"{error.cause} (asked whether it is a cluster: SR_DB_TYPE may say so instead)", address
+    )
 
 
 def find_prefixes(options: ConfigOptions) -> Prefixes:

@@ -116,15 +116,15 @@ class Consumption:
                 if entries := delivered(reply):
                     return entries[0]
             self._may_have_more = True
+            before, self._may_still_get = self._may_still_get, True  # should this be interrupted
             try:
                 entry, ended = yield from self._ask(deadline)
             except RedisDatabaseError:
-                self._may_still_get = True
                 if lost:
                     raise
                 lost = True
                 continue
-            self._may_have_more = False
+            self._may_have_more, self._may_still_get = False, before
             if entry:
                 return entry
             if ended and (yield from self._is_last(deadline)):

@@ -85,7 +85,9 @@ class Dataset(SRObject):
         Raises:
             RedisInternalError: a field of the metadata is garbled.
         """
+        fields = {}
         for field, value in content.fields.items():
+            fields[decode_text(field)] = bytearray(value)
             try:
                 decode(value)
             except ValueError as error:
@@ -95,7 +97,7 @@ class Dataset(SRObject):
                 ) from error
         dataset = cls.__new__(cls)
         SRObject.__init__(dataset, name)
-        dataset._fields = {decode_text(field): bytearray(value) for field, value in content.fields.items()}
+        dataset._fields = fields
         dataset._tensors = {decode_text(tensor): array for tensor, array in content.tensors.items()}  # noqa: SLF001 - its own
         return dataset
 
@@ -104,6 +106,15 @@ class Dataset(SRObject):
         """Return the dataset itself: scripts call this on what `Client.get_datasets_from_list` returned of old."""
         check_type(dataset, "dataset", Dataset)
         return dataset
+
+    def get_data(self) -> Dataset:
+        """Return the dataset itself: of old, what `from_pybind` and `set_data` take."""
+        return self
+
+    def set_data(self, dataset: Dataset) -> None:
+        """Become another dataset: from now on both have the same name, tensors and metadata."""
+        check_type(dataset, "dataset", Dataset)
+        self.__dict__ = dataset.__dict__
 
     def content(self) -> Content:
         """Return what a database is to hold; the arrays are those of this dataset."""

@@ -58,8 +58,8 @@ class DatasetConverter:
         tensors = _list(data_names, "data_name")
         kinds = {
             "dim_names": _list(dim_names, "dim_name"),
-            "coord_names": _list(coord_names, "coord_name"),
-            "attr_names": _list(attr_names, "attr_name"),
+            "coord_names": _list([] if coord_names is None else coord_names, "coord_name"),
+            "attr_names": _list([] if attr_names is None else attr_names, "attr_name"),
         }
         for tensor in tensors:
             dataset.add_meta_string(_DATA_NAMES, tensor)
@@ -100,10 +100,8 @@ class DatasetConverter:
         }
 
 
-def _list(names: list[str] | str | None, argument: str) -> list[str]:
-    """Return the names that were given: several, one or none."""
-    if names is None:
-        return []
+def _list(names: list[str] | str, argument: str) -> list[str]:
+    """Return the names that were given: several or one."""
     if isinstance(names, str):
         return [names]
     check_type(names, f"{argument}s", list)

@@ -37,7 +37,9 @@ _SAMPLE: Final = 8
 
 _MOST_SERIES: Final = 256
 
-_STAGED_FOR: Final = b"3600000"  # ms
+STAGED_FOR: Final = b"3600000"  # ms
+"""What is put aside is forgotten after this long, should nobody come back to it."""
+
 _ONLY_ARRAYS: Final = frozenset({np.ndarray})
 
 
@@ -84,9 +86,10 @@ def read(stems: Sequence[bytes], seen: SeenNames | None = None) -> Call[list[Con
     contents: dict[int, Content] = {}
     left: Sequence[int] = range(len(stems))
     for _ in range(ATTEMPTS):
-        replies = yield [_ask_content(stems[index], tensor_names(names[index], stems[index])) for index in left]
+        tensors_of = [tensor_names(names[index], stems[index]) for index in left]
+        replies = yield [_ask_content(stems[index], known) for index, known in zip(left, tensors_of, strict=True)]
         changed = []
-        for index, reply in zip(left, replies, strict=True):
+        for index, known, reply in zip(left, tensors_of, replies, strict=True):
             stem, before = stems[index], names[index]
             fields, *tensors = parts(reply)
             metadata = pairs(fields)
@@ -95,7 +98,7 @@ def read(stems: Sequence[bytes], seen: SeenNames | None = None) -> Call[list[Con
             names[index] = now = metadata.pop(TENSOR_NAMES, None)
             if now == before:
                 metadata.pop(COMPLETE, None)
-                contents[index] = Content(metadata, _tensors(stem, tensor_names(now, stem), tensors))
+                contents[index] = Content(metadata, _tensors(stem, known, tensors))
             else:
                 changed.append(index)
         if not changed:
@@ -189,9 +192,14 @@ def tensor_names(reply: Reply, stem: bytes) -> tuple[bytes, ...]:
         raise _garbled(stem, str(error)) from error
 
 
+# Most datasets of a program have the same tensors.
+@lru_cache(maxsize=64)
+def _encode_names(names: tuple[bytes, ...]) -> bytes:
+    return encode_strings(names)
+
+
 @lru_cache(maxsize=64)
 def _decode_names(field: bytes) -> tuple[bytes, ...]:
-    # Most datasets that a program reads have the same tensors.
     names = decode(field)
     if isinstance(names, Scalars):
         raise ValueError(f"its values are of type {names.dtype}")  # noqa: TRY004 - as for all that cannot be read
@@ -237,7 +245,7 @@ def _write_staged(stem: bytes, content: Content, expiry: bytes | None) -> Call[N
     meta = meta_key(stem)
     requests = []
     for key, array in zip(staged, content.tensors.values(), strict=True):
-        requests += [tensor_set(key, array), Command((b"PEXPIRE", key, _STAGED_FOR), key=meta)]
+        requests += [tensor_set(key, array), Command((b"PEXPIRE", key, STAGED_FOR), key=meta)]
     arrivals = []
     for source, key in zip(staged, keys, strict=True):  # the server copies no elements; COPY can be done again
         arrivals += [Command((b"COPY", source, key, b"REPLACE"), key=meta), Command((b"PERSIST", key), key=meta)]
@@ -267,7 +275,7 @@ def _replace(stem: bytes, content: Content, arrivals: Iterable[Command], expiry:
     meta = meta_key(stem)
     keys = [part_key(stem, name) for name in content.tensors]
     words = [word for field in content.fields.items() for word in field]
-    names_now = encode_strings(content.tensors) if keys else None
+    names_now = _encode_names(tuple(content.tensors)) if keys else None
     if names_now is not None:
         words += (TENSOR_NAMES, names_now)
     commands = [Command((b"HSET", meta, *words, COMPLETE, b"1"), key=meta), *arrivals]
@@ -304,7 +312,7 @@ def _check_slot(stem: bytes) -> Call[None]:
 def _ask_content(stem: bytes, names: Iterable[bytes]) -> Transaction:
     meta = meta_key(stem)
     metadata = Command((b"HGETALL", meta), key=meta, changes=False)
-    return Transaction((metadata, *(tensor_get(part_key(stem, name)) for name in names)))
+    return Transaction((metadata, *[tensor_get(part_key(stem, name)) for name in names]))
 
 
 def _tensors(stem: bytes, names: Sequence[bytes], replies: Sequence[Reply]) -> dict[bytes, npt.NDArray[Any]]:

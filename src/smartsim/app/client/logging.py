@@ -90,6 +90,21 @@ class LogContext(SRObject):
         reader@14-03-59:WARNING: no data yet
     """
 
+    @staticmethod
+    def from_pybind(logcontext: LogContext) -> LogContext:
+        """Return the context itself: of old, scripts made one of a native object."""
+        check_type(logcontext, "logcontext", LogContext)
+        return logcontext
+
+    def get_context(self) -> LogContext:
+        """Return the context itself: of old, its native object."""
+        return self
+
+    def set_context(self, logcontext: LogContext) -> None:
+        """Take the name of another context."""
+        check_type(logcontext, "logcontext", LogContext)
+        self._context = logcontext._context
+
 
 def _write(context: str, level: SRLoggingLevel, data: str, kind: str) -> None:
     check_type(context, "context", str)

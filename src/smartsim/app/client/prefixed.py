@@ -38,7 +38,7 @@ class PrefixedClient(SRObject):
         try:
             self._interface.prefixes = self._interface.prefixes.reading_from(source_id)
         except LookupError as error:
-            raise RedisRuntimeError(str(error)) from None
+            raise RedisRuntimeError(str(error), f"{type(self).__name__}.set_data_source") from None
 
     def use_tensor_ensemble_prefix(self, use_prefix: bool) -> None:
         """Say whether names of tensors are prefixed from now on; they are at first."""

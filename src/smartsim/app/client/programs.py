@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from smartsim.app.client.calls import SHARDS, Call
 from smartsim.app.client.devices import Copy
@@ -81,17 +81,26 @@ def store(copies: Sequence[Copy], words: Callable[[bytes, bytes], tuple[Word, ..
     """
     shards: Sequence[Shard] = yield SHARDS
     for copy in copies:
-        yield from _on_every_shard(shards, [copy], words, CHECK_PATIENCE)
+        _check((yield from _on_every_shard(shards, [copy], words, CHECK_PATIENCE)))
 
 
 def delete(copies: Sequence[Copy], command: bytes) -> Call[None]:
     """Delete copies, on all shards each.
 
     Raises:
-        RedisRuntimeError: one is not there; all that are there are deleted nevertheless.
+        RedisRuntimeError: one is on no shard; all that are there are deleted nevertheless.
     """
     shards: Sequence[Shard] = yield SHARDS
-    yield from _on_every_shard(shards, copies, lambda key, _: (command, key), 0)
+    answers = yield from _on_every_shard(shards, copies, lambda key, _: (command, key), 0)
+    deleted = {answer.copy for answer in answers if not isinstance(answer.reply, RedisReplyError)}
+    # Where a shard got hash slots after something was stored, there is no copy for these.
+    _check([answer for answer in answers if not (answer.copy in deleted and _is_missing(answer.reply))])
+
+
+class _Answer(NamedTuple):
+    copy: Copy
+    shard: Shard
+    reply: Reply
 
 
 def _on_every_shard(
@@ -99,17 +108,26 @@ def _on_every_shard(
     copies: Sequence[Copy],
     words: Callable[[bytes, bytes], tuple[Word, ...]],
     patience: float,
-) -> Call[None]:
+) -> Call[list[_Answer]]:
     targets = [(copy, shard, key_on(shard, copy.key)) for copy in copies for shard in shards]
     replies = yield [Command(words(key, copy.device.encode()), key=key, patience=patience) for copy, _, key in targets]
+    return [_Answer(copy, shard, reply) for (copy, shard, _), reply in zip(targets, replies, strict=True)]
+
+
+def _is_missing(reply: Reply) -> bool:
+    return isinstance(reply, RedisReplyError) and "key is empty" in reply.reply
+
+
+def _check(answers: Sequence[_Answer]) -> None:
+    """Raise the first refusal, if there is one; it says which copies it is for."""
     refused = [
-        (reply, f"{copy.key} on {shard.address}")
-        for reply, (copy, shard, _) in zip(replies, targets, strict=True)
-        if isinstance(reply, RedisReplyError)
+        (answer.reply, f"{answer.copy.key} on {answer.shard.address}")
+        for answer in answers
+        if isinstance(answer.reply, RedisReplyError)
     ]
     if refused:
         error, _ = refused[0]
         where = ""
-        if len(refused) < len(replies):
+        if len(refused) < len(answers):
             where = f"; this was the answer for {', '.join(label for _, label in refused)}, and for no other copy"
-        raise RedisRuntimeError(f"{error.cause}{where}", key=copies[0].key, reply=error.reply)
+        raise RedisRuntimeError(f"{error.cause}{where}", key=answers[0].copy.key, reply=error.reply)

@@ -8,6 +8,7 @@ from typing import Any
 from smartsim.app.client import programs, scripts
 from smartsim.app.client.calls import Call
 from smartsim.app.client.interface.models import ProgramInterface
+from smartsim.domain.client_errors import check_type
 
 _Names = str | list[str]
 
@@ -49,10 +50,12 @@ class ScriptInterface(ProgramInterface):
             TypeError: an argument is of another type, or there is no such device.
             RedisRuntimeError: TorchScript refuses it.
         """
+        check_type(script, "script", str)
         return scripts.set_script(self._program_to_write(name), script, device)
 
     def set_script_multigpu(self, name: str, script: str, first_gpu: int, num_gpus: int) -> Call[None]:
         """Store a script for several GPUs, to be run with `run_script_multigpu`."""
+        check_type(script, "script", str)
         return scripts.set_script_multigpu(self._program_to_write(name), script, first_gpu, num_gpus)
 
     def set_script_from_file(self, name: str, file: str, device: str = "CPU") -> Call[None]:
