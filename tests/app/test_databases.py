@@ -160,6 +160,27 @@ def test_settings_reach_the_server(database: Orchestrator) -> None:
         database.enable_checkpoints(0)
 
 
+@pytest.mark.parametrize(("given", "threads"), [(None, 2), (3, 3)])
+def test_the_threads_of_a_server_are_chosen_from_its_cpus_or_given(
+    exp: Experiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: int | None, threads: int
+) -> None:
+    # What the server's process learns of its CPUs, on a machine that may have fewer.
+    (tmp_path / "sitecustomize.py").write_text("import os\nos.sched_getaffinity = lambda process: set(range(8))\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    database = exp.create_database(port=0, io_threads=given)
+    exp.start(database)
+    with application(database) as client:
+        assert client.config_get("io-threads") == {"io-threads": str(threads)}
+
+
+@pytest.mark.parametrize(
+    ("threads", "error"), [(0, ValueError), (129, ValueError), ("2", TypeError), (True, TypeError)]
+)
+def test_a_number_of_threads_that_cannot_be(exp: Experiment, threads: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"io_threads must be .*{threads}"):
+        exp.create_database(port=0, io_threads=threads)
+
+
 def test_a_full_database_refuses_writes_and_keeps_what_it_has(database: Orchestrator) -> None:
     with application(database) as client:
         client.set("kept", "x")
@@ -231,6 +252,7 @@ def test_two_databases_of_one_name_cannot_run_together(exp: Experiment, database
         ({"batch": True}, SmartSimError, "batch=True"),
         ({"run_command": "srun"}, SmartSimError, "srun"),
         ({"db_nodes": 2}, SSUnsupportedError, "size 2"),
+        ({"tls": True}, SSUnsupportedError, "tls=True cannot be had: .*has no TLS"),
     ],
 )
 def test_what_the_local_launcher_cannot_do_is_refused(

@@ -12,7 +12,7 @@ import pytest
 
 from smartsim.app import supervisor
 from smartsim.app.runtimes import installed_versions
-from smartsim.app.shard import make_private_directory
+from smartsim.app.shard import choose_io_threads, make_private_directory
 
 DEADLINE = 30.0
 
@@ -31,6 +31,10 @@ def test_a_directory_that_cannot_hold_a_socket_is_not_used(unusable: str, monkey
     directory = Path(make_private_directory())
     directory.rmdir()
     assert directory.parent == Path("/tmp")
+
+
+def test_threads_for_input_and_output_leave_most_cpus_to_others() -> None:
+    assert [choose_io_threads(cpus) for cpus in (1, 2, 7, 8, 16, 31, 32, 256)] == [1, 1, 1, 2, 4, 7, 8, 8]
 
 
 def _settings(directory: Path, *server: str) -> Path:

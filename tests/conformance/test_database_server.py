@@ -177,9 +177,10 @@ def test_a_shard_ends_well_when_asked_to(shard: Running) -> None:
 
 
 def test_no_command_line_and_no_file_holds_the_password(shard: Running) -> None:
-    command = shard.server.command(shard.plan, ADMIN)
-    assert ADMIN.password not in " ".join(command.argv)
-    assert all(ADMIN.password.encode() not in content for content in command.files.values())
+    command = shard.server.command(shard.plan, ADMIN, "of applications")
+    for secret in (ADMIN.password, "of applications"):
+        assert secret not in " ".join(command.argv)
+        assert all(secret.encode() not in content for content in command.files.values())
     assert ADMIN.password not in repr(ADMIN)
 
 

@@ -51,6 +51,20 @@ def test_two_databases_and_two_sources() -> None:
     }
 
 
+def test_a_password_is_named_by_its_file() -> None:
+    databases = [
+        Endpoint("orchestrator", tcp(7902)),
+        Endpoint("dbA", tcp(7901), "/exp/dbA/password"),
+        Endpoint("", tcp(7903), "/exp/password"),
+    ]
+    (first, closed, unnamed) = (
+        client_environment("m", [database], key_prefixing=False, incoming=[]) for database in databases
+    )
+    assert not [variable for variable in first if "PASSWORD" in variable]
+    assert closed["SR_DB_PASSWORD_FILE_dbA"] == "/exp/dbA/password"
+    assert unnamed["SR_DB_PASSWORD_FILE"] == "/exp/password"
+
+
 def test_without_anything_the_environment_is_empty() -> None:
     assert client_environment("m", [], key_prefixing=False, incoming=[]) == {}
 

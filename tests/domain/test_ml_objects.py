@@ -111,3 +111,51 @@ def test_nodes_of_another_type_are_refused() -> None:
 def test_the_name_is_a_key(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="the name of a database object"):
         DBScript(name, "def f(): pass")
+
+
+class TestUploads:
+    """Objects as a database takes them."""
+
+    SAME = DBModel("m", "TF", b"blob", None, "GPU", 2, 1, 8, 4, 100, "v1", ["x"], ["y"])
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            DBModel("n", "TF", b"blob", None, "GPU", 2, 1, 8, 4, 100, "v1", ["x"], ["y"]),
+            DBModel("m", "ONNX", b"blob", None, "GPU", 2, 1, 8, 4, 100, "v1", ["x"], ["y"]),
+            DBModel("m", "TF", b"blob", None, "GPU", 3, 1, 8, 4, 100, "v1", ["x"], ["y"]),
+            DBModel("m", "TF", b"blob", None, "GPU", 2, 0, 8, 4, 100, "v1", ["x"], ["y"]),
+            DBModel("m", "TF", b"blob", None, "GPU", 2, 1, 9, 4, 100, "v1", ["x"], ["y"]),
+            DBModel("m", "TF", b"blob", None, "GPU", 2, 1, 8, 4, 100, "v2", ["x"], ["y"]),
+            DBModel("m", "TF", b"blob", None, "GPU", 2, 1, 8, 4, 100, "v1", ["x", "y"], []),
+            DBScript("m", "blob", None, "GPU", 2, 1),
+        ],
+    )
+    def test_whatever_the_database_would_keep_tells_them_apart(self, other: DBModel | DBScript) -> None:
+        mine, others = self.SAME.upload(b"blob", "one"), other.upload(b"blob", "one")
+        assert mine != others
+        assert mine.digest != others.digest
+        assert not self.SAME.is_same(other)
+
+    def test_who_brings_it_and_from_where_does_not(self) -> None:
+        from_file = DBModel("m", "TF", None, "/m.pb", "gpu", 2, 1, 8, 4, 100, "v1", "x", "y")
+        mine, other = self.SAME.upload(b"blob", "one"), from_file.upload(b"blob", "two")
+        assert (mine, mine.digest) == (other, other.digest)
+        assert (mine.file, other.file) == (None, "/m.pb")
+        assert not self.SAME.is_same(from_file)  # without a look at the content nobody knows
+
+    def test_other_content_is_another(self) -> None:
+        mine, other = self.SAME.upload(b"blob", "one"), self.SAME.upload(b"glob", "one")
+        assert mine != other
+        assert mine.digest != other.digest
+        assert "blob" not in repr(mine)
+
+    def test_the_same_object_in_memory_is_the_same(self) -> None:
+        content = object()
+        one, two, three = (DBModel("m", "TORCH", given) for given in (content, content, object()))
+        assert one.is_same(two)
+        assert not one.is_same(three)
+
+    def test_the_kind_is_told(self) -> None:
+        assert self.SAME.upload(b"", "m").kind == "model"
+        assert DBScript("f", "def f(): pass").upload(b"", "m").kind == "script"

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/driver-scripts.md", "docs/inference.md", "docs/client.md", "docs/streams.md")
+PAGES = (
+    "README.md",
+    "docs/driver-scripts.md",
+    "docs/inference.md",
+    "docs/client.md",
+    "docs/streams.md",
+    "docs/colocated.md",
+)
 # Torch does not like TorchScript any more, which is what the database runs.
 WARNINGS = ("-W", "error", "-W", "ignore:`torch.jit:DeprecationWarning")
 TESTS = """

@@ -196,6 +196,8 @@ class EntityFactory:
         *,
         replicas: int = 0,
         password: bool = False,
+        io_threads: int | None = None,
+        tls: bool = False,
         **kwargs: Any,
     ) -> Orchestrator:
         """Make a database.
@@ -217,6 +219,9 @@ class EntityFactory:
             password: whether applications need a password. It is drawn at random at each start; applications of the
                 experiment find it through their environment, and the driver script has it as `database.password`.
                 SmartRedis, which knows of no passwords, cannot connect then.
+            io_threads: how many threads of each server read and write. None is one for every four CPUs that the server
+                has, at least one and 8 at most, and one for each shard of a cluster.
+            tls: refused: the server has none.
             **kwargs: of the workers that run models: `threads_per_queue` (runs at once on each device),
                 `inter_op_threads` and `intra_op_threads` (of the framework), both also as `..._parallelism`.
 
@@ -243,6 +248,8 @@ class EntityFactory:
             db_identifier=db_identifier,
             replicas=replicas,
             password=password,
+            io_threads=io_threads,
+            tls=tls,
             files=self._adapters.files,
             queue=queue,
             **kwargs,

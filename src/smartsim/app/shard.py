@@ -17,6 +17,8 @@ from typing import Any
 # Whatever is imported here delays the start of the server.
 _LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un has room for as many and a NUL
 _SOCKET = "s"
+_CPUS_OF_IO_THREAD = 4
+_MOST_IO_THREADS = 8
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -35,6 +37,9 @@ def become_server(settings: dict[str, Any], socket: str | None = None, directory
         directory: that of the socket for clients, if it is to be removed after the end of the server.
     """
     program, *arguments = settings.pop("server")
+    if (threads := settings.pop("io_threads", None)) is not None:
+        # Behind the file of the configuration, and before what somebody asks for: the last one counts.
+        arguments[1:1] = ["--io-threads", str(threads or choose_io_threads(len(os.sched_getaffinity(0))))]
     os.umask(0o077)  # what is saved and logged is for the owner alone
     # Until there is somebody who removes the directory, signals wait.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
@@ -57,6 +62,15 @@ def become_server(settings: dict[str, Any], socket: str | None = None, directory
         if socket is None and directory is not None:
             os.rmdir(directory)
         sys.exit(f"The database server {program} cannot be started: {error.strerror}")
+
+
+def choose_io_threads(cpus: int) -> int:
+    """Return how many threads of a server read and write, given how many CPUs it has: one in four, 8 at most.
+
+    The others are for its main thread, for workers and applications. On two CPUs, with 16 clients on the same ones, two
+    threads had 0.5 to 0.8 times the throughput of one with values of 64 KiB and 1 MiB, and less with small ones.
+    """
+    return max(1, min(cpus // _CPUS_OF_IO_THREAD, _MOST_IO_THREADS))
 
 
 def make_private_directory() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from smartsim.domain.addresses import Address
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
+from smartsim.domain.integers import integer
 from smartsim.domain.names import check_entity_name, shard_name
 from smartsim.domain.workers import WorkerOptions
 
@@ -15,6 +16,7 @@ DEFAULT_PORT = 6379
 SLOTS = 16384
 """Into how many hash slots a cluster parts its keys; the shards share them out."""
 
+_MOST_IO_THREADS = 128
 _LAST_PORT = 65535  # RFC 793: a port has 16 bits
 _FAST_INTERFACES = ("hsn", "ipogif", "ib")
 _LOOPBACK = "lo"
@@ -51,6 +53,7 @@ class ShardPlan:
         port: TCP port.
         workers: how the workers beside it run models.
         place: in the cluster; None for a database of one shard.
+        io_threads: how many of its threads read and write; None leaves it to the default.
     """
 
     name: str
@@ -59,6 +62,7 @@ class ShardPlan:
     port: int
     workers: WorkerOptions = field(default_factory=WorkerOptions)
     place: ClusterPlace | None = None
+    io_threads: int | None = None
 
     @property
     def address(self) -> Address:
@@ -104,6 +108,7 @@ class Database:
         workers: how the workers beside each shard run models.
         replicas: how many copies of each shard run beside it.
         password: whether applications need a password, which is drawn at each start.
+        io_threads: how many threads of each server read and write; None leaves it to the default.
 
     Raises:
         SSUnsupportedError: for a number of shards that cannot be.
@@ -120,6 +125,7 @@ class Database:
         workers: WorkerOptions = WorkerOptions(),  # noqa: B008 - it is frozen
         replicas: int = 0,
         password: bool = False,
+        io_threads: int | None = None,
     ) -> None:
         self.name = check_entity_name(db_identifier)
         self.path = path
@@ -129,6 +135,7 @@ class Database:
         self.port = check_port(port, self.num_servers)
         self.workers = workers
         self.needs_password = check_password(password)
+        self.io_threads = check_io_threads(io_threads)
 
     @property
     def type(self) -> str:
@@ -171,6 +178,7 @@ class Database:
                 port=port + index,
                 workers=self.workers,
                 place=self._place(index, bus_port + index) if self.is_cluster else None,
+                io_threads=self.io_threads,
             )
             for index in range(self.num_servers)
         )
@@ -247,6 +255,20 @@ def check_replicas(replicas: object, db_nodes: int) -> int:
     if replicas and db_nodes == 1:
         raise ValueError(f"replicas={replicas} needs a cluster, which votes on who takes over: use db_nodes=3 or more")
     return replicas
+
+
+def check_io_threads(threads: object) -> int | None:
+    """Return a number of threads of a server; None for the default.
+
+    Raises:
+        TypeError, ValueError: it is no integer from 1 to as many as servers can have.
+    """
+    if threads is None:
+        return None
+    number = integer("io_threads", threads, at_least=1)
+    if number > _MOST_IO_THREADS:
+        raise ValueError(f"io_threads must be at most {_MOST_IO_THREADS}, not {number}")
+    return number
 
 
 def check_password(password: object) -> bool:

@@ -535,6 +535,18 @@ def test_timeout_is_a_deadline_for_a_run_whose_output_is_then_dropped(
     assert client.receive() == b"OK"
 
 
+def test_what_is_done_after_the_deadline_is_an_error_however_busy_the_server_is(
+    db: redis.Redis, worker: ScriptedWorker, client: Peer
+) -> None:
+    for _ in range(20):  # the server looks at deadlines between commands: what came first may be seen first
+        client.send(*RUN, "TIMEOUT", 1)
+        item = worker.next()
+        time.sleep(0.005)  # past the deadline
+        answer(worker, item)
+        assert refusal(client) == "timed out after 1 ms"
+        assert not db.exists("b")
+
+
 def test_one_deadline_of_two_does_not_end_the_run(
     shared: Server, db: redis.Redis, worker: ScriptedWorker, client: Peer
 ) -> None:

@@ -80,6 +80,8 @@ class ValkeyServer:
             "user": access.WORKER,
             "password_file": password_file,
             "devices": None,
+            # Where it runs is where its CPUs are known. Shards of a cluster are threads enough among themselves.
+            "io_threads": shard.io_threads or (0 if shard.place is None else 1),
             "threads": workers.threads_per_queue or 1,
             "intra_op": workers.intra_op_parallelism or 0,
             "inter_op": workers.inter_op_parallelism or 0,

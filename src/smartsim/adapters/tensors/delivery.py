@@ -108,7 +108,8 @@ class Delivery:
                 settled = len(outcome.replies)
                 self._settle_all(address, sent[:settled], outcome.replies)
                 _check_harmless(address, sent[settled : outcome.handed_over], outcome)
-                self._lose(address, sent[settled:], outcome)
+                if sent[settled:]:
+                    self._lose(address, sent[settled:], outcome)
             elif isinstance(outcome, Exception):
                 _check_of_use(address, sent[0].request, outcome)
                 self._lose(address, sent, outcome)

@@ -26,7 +26,9 @@ struct waiter {
     Blocked *blocked;
     unsigned long long client;
     long long timeout; /* milliseconds, 0 for none */
+    long long due;     /* when that ends */
     bool answered;
+    bool late; /* it was not answered in time */
 };
 
 static struct call *calls[BUCKETS];
@@ -147,10 +149,18 @@ static void answer(Context *ctx, struct call *call) {
     }
 }
 
+static void reply_late(Context *ctx, const struct waiter *waiter) {
+    server.ReplyWithError(ctx, error_format("ERR timed out after %lld ms", waiter->timeout));
+}
+
 static int reply(Context *ctx, String **argv, int argc) {
     (void)argv, (void)argc;
     const struct waiter *waiter = server.GetBlockedClientPrivateData(ctx);
-    answer(ctx, waiter->call);
+    if (waiter->late) {
+        reply_late(ctx, waiter);
+    } else {
+        answer(ctx, waiter->call);
+    }
     return MODULE_OK;
 }
 
@@ -181,7 +191,7 @@ static int time_out(Context *ctx, String **argv, int argc) {
     (void)argv, (void)argc;
     struct waiter *waiter = find_waiter(server.GetBlockedClientHandle(ctx));
     struct call *call = waiter->call;
-    server.ReplyWithError(ctx, error_format("ERR timed out after %lld ms", waiter->timeout));
+    reply_late(ctx, waiter);
     server.UnblockClient(waiter->blocked, NULL);
     remove_waiter(waiter);
     if (call->waiters == NULL) {
@@ -273,11 +283,20 @@ void call_wait(Context *ctx, struct call *call, long long timeout) {
     waiter->call = call;
     waiter->client = server.GetClientId(ctx);
     waiter->timeout = timeout;
+    waiter->due = clock_now() + timeout * MILLISECOND;
     waiter->blocked = server.BlockClient(ctx, reply, timeout > 0 ? time_out : NULL, forget_waiter, timeout);
     server.SetDisconnectCallback(waiter->blocked, client_gone);
     put(waiter, &call->waiters, bucket_of(waiter->blocked));
     set_left(call, 0);
     if (was_left && call->kind->pause != NULL) call->kind->pause(ctx, call, false);
+}
+
+static bool is_late(const struct waiter *waiter) { return waiter->timeout > 0 && clock_now() > waiter->due; }
+
+bool call_is_late(const struct call *call) {
+    const struct waiter *waiter = call->waiters;
+    while (waiter != NULL && is_late(waiter)) waiter = waiter->next;
+    return call->waiters != NULL && waiter == NULL;
 }
 
 void call_finish(struct call *call, const char *error) {
@@ -293,6 +312,7 @@ void call_finish(struct call *call, const char *error) {
     }
     for (struct waiter *waiter = call->waiters; waiter != NULL; waiter = waiter->next) {
         waiter->answered = true;
+        waiter->late = is_late(waiter);
         server.UnblockClient(waiter->blocked, waiter);
     }
 }

@@ -78,6 +78,10 @@ void call_drop(struct call *call);
  * at once. */
 void call_wait(Context *ctx, struct call *call, long long timeout);
 
+/* Whether the time of everybody who waits for `call` is up. The server itself looks only when it has nothing else to do: what is
+ * done by then must not be written any more. */
+bool call_is_late(const struct call *call);
+
 /* The call is done: answer those that wait. `error` is one line, with its prefix; NULL if it went well. After this the call
  * belongs to call.c. */
 void call_finish(struct call *call, const char *error);

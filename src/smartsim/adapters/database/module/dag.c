@@ -80,7 +80,7 @@ static void finish(Context *ctx, struct request *request, const struct outcome *
         }
     }
     advance(ctx, dag, (size_t)(op - dag->ops) + 1);
-    if (dag->unfinished == 0) call_finish(&dag->call, persist(ctx, dag));
+    if (dag->unfinished == 0) call_finish(&dag->call, call_is_late(&dag->call) ? error_late : persist(ctx, dag));
 }
 
 /* --- The call. None joins another, so nobody comes back to one that is paused. --- */

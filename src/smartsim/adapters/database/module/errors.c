@@ -6,6 +6,7 @@
 
 const char *const error_wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
 const char *const error_replica = "READONLY You can't write against a read only replica.";
+const char *const error_late = "ERR timed out";
 
 static char buffer[ERROR_LENGTH];
 

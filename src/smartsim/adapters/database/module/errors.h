@@ -8,6 +8,7 @@ enum { ERROR_LENGTH = 4096 }; /* room for any error and its NUL */
 
 extern const char *const error_wrong_type;
 extern const char *const error_replica; /* the server became one while a request was under way */
+extern const char *const error_late;    /* it was done when everybody had stopped waiting */
 
 /* A text in a buffer that the next call uses again. */
 __attribute__((format(printf, 1, 2))) const char *error_format(const char *format, ...);

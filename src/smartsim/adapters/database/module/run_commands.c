@@ -114,6 +114,7 @@ static void finish(Context *ctx, struct request *request, const struct outcome *
     struct run_call *call = request->owner;
     call->request = NULL;
     const char *error = outcome->error;
+    if (error == NULL && call_is_late(&call->call)) error = error_late;
     if (error == NULL) {
         const int selected = server.GetSelectedDb(ctx);
         server.SelectDb(ctx, call->call.db);

@@ -105,6 +105,7 @@ static void finish(Context *ctx, struct request *request, const struct outcome *
     struct store *store = request->owner;
     store->request = NULL;
     const char *error = outcome->error;
+    if (error == NULL && call_is_late(&store->call)) error = error_late;
     if (error == NULL) {
         const int selected = server.GetSelectedDb(ctx);
         take_names(store->program, outcome);

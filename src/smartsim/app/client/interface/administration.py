@@ -10,7 +10,8 @@ from smartsim.app.client.interface.naming import Naming
 class AdministrationInterface(Naming):
     """Calls about the database. Addresses are those of its shards, as `SSDB` has them: ``host:port``.
 
-    Experiments close settings, flushing and saving to applications: these calls need an administrator's password there.
+    Experiments keep applications from `config_set`, which needs an administrator's password there, and from
+    `config_get` in a cluster with replicas.
     """
 
     def get_db_node_info(self, addresses: list[str]) -> Call[list[dict[str, dict[str, str]]]]:
