@@ -47,6 +47,9 @@ PATHS = {
 
 # Parameters with their defaults, as driver scripts rely on them. One default differs from the old system's by decision:
 # interface="auto" suits every machine.
+NEW = ("adapters", "grace", "replicas", "password", "tls", "io_threads")
+"""What is new with us can be given by name only, so that it is in nobody's way."""
+
 SIGNATURES = {
     "__init__": "name, exp_path=None, launcher='local'",
     "start": "*args, block=True, summary=False, kill_on_interrupt=True",
@@ -87,8 +90,7 @@ def test_experiment_takes_the_arguments_that_scripts_pass(method: str) -> None:
     parameters = [
         parameter.replace(annotation=parameter.empty)
         for name, parameter in signature.parameters.items()
-        # What is new with us can be given by name only, so that it is in nobody's way.
-        if name != "self" and not (parameter.kind is parameter.KEYWORD_ONLY and name in ("adapters", "grace", "replicas"))
+        if name != "self" and not (parameter.kind is parameter.KEYWORD_ONLY and name in NEW)
     ]
     assert str(inspect.Signature(parameters)) == f"({SIGNATURES[method]})"
 

@@ -291,7 +291,10 @@ def test_other_arguments_are_refused(arguments: tuple[Any, ...], named: dict[str
         ({"SSDB": ""}, "SSDB is not set"),
         ({"SSDB": "a b:1"}, "' '.*\nCould not connect to Orchestrator at a b:1"),
         ({"SSDB": "a:99999"}, "99999 is not a TCP port"),
-        ({"SSDB": "unix:///a", "SR_DB_TYPE": "CLUSTERED"}, "over TCP only.*\nCould not connect to Orchestrator at unix"),
+        (
+            {"SSDB": "unix:///a", "SR_DB_TYPE": "CLUSTERED"},
+            "over TCP only.*\nCould not connect to Orchestrator at unix",
+        ),
     ],
 )
 def test_without_a_usable_address_there_is_no_client(

@@ -204,12 +204,14 @@ def test_a_pipeline_takes_calls_of_several_steps(client: Client) -> None:
 
 def test_what_fails_in_a_pipeline_stops_nothing_else(client: Client) -> None:
     pending: list[Pending[Any]] = []
-    with (
-        pytest.raises(RedisRuntimeError, match=r"Pipeline.get_tensor execution failed\n.*absent"),
-        client.pipeline() as pipeline,
-    ):
-        pending += [pipeline.put_tensor("a", np.ones(1)), pipeline.get_tensor("absent"), pipeline.get_tensor("a")]
-        pending.append(pipeline.get_dataset("missing"))
+
+    def work() -> None:
+        with client.pipeline() as pipeline:
+            pending.extend([pipeline.put_tensor("a", np.ones(1)), pipeline.get_tensor("absent")])
+            pending.extend([pipeline.get_tensor("a"), pipeline.get_dataset("missing")])
+
+    with pytest.raises(RedisRuntimeError, match=r"Pipeline.get_tensor execution failed\n.*absent"):
+        work()
     assert pending[2].result().tolist() == [1.0]
     with pytest.raises(RedisRuntimeError, match="absent"):
         pending[1].result()
@@ -218,9 +220,13 @@ def test_what_fails_in_a_pipeline_stops_nothing_else(client: Client) -> None:
 
 
 def test_wrong_arguments_are_refused_where_they_stand(client: Client) -> None:
-    with pytest.raises(TypeError, match="Argument data is of type"), client.pipeline() as pipeline:
-        pipeline.put_tensor("first", np.ones(1))
-        pipeline.put_tensor("second", "text")
+    def work() -> None:
+        with client.pipeline() as pipeline:
+            pipeline.put_tensor("first", np.ones(1))
+            pipeline.put_tensor("second", "text")
+
+    with pytest.raises(TypeError, match="Argument data is of type"):
+        work()
     assert not client.tensor_exists("first")
 
 
