@@ -8,17 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from servers import Server, free_port, running_server, scripted_server
+from servers import Server, free_port, scripted_server
 from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
 from smartsim.client import Client, ConfigOptions, RedisConnectionError, RedisDatabaseError, RedisRuntimeError
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.tensor_types import WIRE_NAMES
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        yield server
 
 
 @pytest.fixture(params=["fake", "tcp", "unix"])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dataset_calls import CALLS, CONFIG, Watched, ask, get, make_dataset, put, state, there
-from servers import Server, running_server
-from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
-from smartsim.adapters.tensors.resp import RespTensorStore
+from dataset_calls import CALLS, Watched, ask, get, make_dataset, put, state, there
 from smartsim.app.client import dataset_storage
 from smartsim.app.client.calls import carry_out, pairs
 from smartsim.app.client.dataset import Dataset
@@ -29,25 +26,6 @@ from smartsim.app.client.datasets import (
 from smartsim.domain.client_errors import RedisInternalError, RedisKeyError, RedisReplyError, RedisRuntimeError, refusal
 from smartsim.domain.tensor_types import WIRE_NAMES
 from smartsim.ports.tensor_store import Command, Reply, Request, TensorStore
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["fake", "real"])
-def database(request: pytest.FixtureRequest, server: Server) -> Iterator[TensorStore]:
-    store: TensorStore = InMemoryTensorStore() if request.param == "fake" else RespTensorStore((server.tcp,), CONFIG)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def store(database: TensorStore) -> TensorStore:
-    ask(database, b"FLUSHDB")
-    return database
 
 
 def test_what_is_in_the_database(store: TensorStore) -> None:

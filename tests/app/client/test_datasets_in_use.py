@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from dataset_calls import CALLS, CONFIG, DEADLINE, Watched, ask, get, make_dataset, put, state, there
-from servers import Server, running_server
-from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
-from smartsim.adapters.tensors.resp import RespTensorStore
+from dataset_calls import CALLS, DEADLINE, Watched, ask, get, make_dataset, put, state, there
 from smartsim.app.client.calls import carry_out
 from smartsim.app.client.dataset import Dataset
 from smartsim.app.client.dataset_storage import SeenNames
@@ -21,26 +18,6 @@ from smartsim.app.client.datasets import (
 )
 from smartsim.domain.client_errors import RedisKeyError, RedisRuntimeError
 from smartsim.ports.tensor_store import Request, TensorStore
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["fake", "real"])
-def database(request: pytest.FixtureRequest, server: Server) -> Iterator[TensorStore]:
-    store: TensorStore = InMemoryTensorStore() if request.param == "fake" else RespTensorStore((server.tcp,), CONFIG)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def store(database: TensorStore) -> TensorStore:
-    ask(database, b"FLUSHDB")
-    return database
-
 
 # --- others change it at the same time
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from servers import Server, running_server
+from servers import Server
 from smartsim.adapters.tensors.in_memory import AsyncInMemoryTensorStore, InMemoryTensorStore
 from smartsim.app.client.interface import Interface
 from smartsim.client import (
@@ -25,12 +25,6 @@ from smartsim.client import (
     RedisKeyError,
     RedisRuntimeError,
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -16,36 +16,11 @@ import pytest
 
 import smartsim
 from servers import Server, running_server
-from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
 from smartsim.adapters.tensors.resp import RespTensorStore
 from smartsim.app.client.stream import Stream
 from smartsim.domain.client_errors import RedisDatabaseError, RedisTimeoutError
 from smartsim.ports.tensor_store import Command, Reply, Request, TensorStore
 from streams import CONFIG, DEADLINE, ask, drain, keys_left, number_of, publish, sample, stream_of
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["fake", "real"])
-def database(request: pytest.FixtureRequest, server: Server) -> Iterator[TensorStore]:
-    store: TensorStore = InMemoryTensorStore() if request.param == "fake" else RespTensorStore((server.unix,), CONFIG)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def store(database: TensorStore) -> TensorStore:
-    database.run([Command((b"FLUSHDB",))])
-    return database
-
-
-@pytest.fixture
-def stream(store: TensorStore) -> Stream:
-    return stream_of(store)
 
 
 def test_what_a_consumer_leaves_behind_comes_to_another(stream: Stream) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -11,9 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from servers import Server, running_server
 from smartsim.adapters.tensors.in_memory import AsyncInMemoryTensorStore, InMemoryTensorStore
-from smartsim.adapters.tensors.resp import RespTensorStore
 from smartsim.app.client.async_stream import AsyncStream
 from smartsim.app.client.calls import Call, carry_out_async
 from smartsim.app.client.dataset import Dataset
@@ -23,33 +20,9 @@ from smartsim.domain.client_errors import RedisRuntimeError, RedisTimeoutError
 from smartsim.domain.keys import Prefixes
 from smartsim.domain.slots import key_slot
 from smartsim.ports.tensor_store import Command, TensorStore
-from streams import CONFIG, DEADLINE, ask, drain, keys_left, number_of, publish, sample, stream_of
+from streams import DEADLINE, ask, drain, keys_left, number_of, publish, sample, stream_of
 
 _T = TypeVar("_T")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["fake", "real"])
-def database(request: pytest.FixtureRequest, server: Server) -> Iterator[TensorStore]:
-    store: TensorStore = InMemoryTensorStore() if request.param == "fake" else RespTensorStore((server.unix,), CONFIG)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def store(database: TensorStore) -> TensorStore:
-    database.run([Command((b"FLUSHDB",))])
-    return database
-
-
-@pytest.fixture
-def stream(store: TensorStore) -> Stream:
-    return stream_of(store)
 
 
 # --- one producer, one consumer

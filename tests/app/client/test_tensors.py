@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import io
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from scripted_store import CLUSTER, ScriptedStore, name_on
-from servers import Server, running_server
-from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
-from smartsim.adapters.tensors.resp import RespTensorStore
 from smartsim.app.client.calls import Call, carry_out
 from smartsim.app.client.tensors import (
     copy_tensor,
@@ -42,25 +38,6 @@ CONFIG = ClientConfig(RetryPolicy(10, 0.1), RetryPolicy(10, 0.1), 60)
 ARRAYS = st.sampled_from(sorted(WIRE_NAMES)).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=1, max_dims=4, max_side=4))
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["fake", "real"])
-def database(request: pytest.FixtureRequest, server: Server) -> Iterator[TensorStore]:
-    store: TensorStore = InMemoryTensorStore() if request.param == "fake" else RespTensorStore((server.unix,), CONFIG)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def store(database: TensorStore) -> TensorStore:
-    database.run([Command((b"FLUSHDB",))])
-    return database
 
 
 def remaining(store: TensorStore, key: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from scripted_store import CLUSTER, ScriptedStore
-from servers import Server, running_server, scripted_server
-from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
+from servers import scripted_server
 from smartsim.adapters.tensors.resp import RespTensorStore
 from smartsim.app.client.calls import Call, carry_out
 from smartsim.app.client.tensors import put_tensor
@@ -31,25 +30,6 @@ from smartsim.ports.tensor_store import Command, TensorStore
 
 DEADLINE = 60.0
 CONFIG = ClientConfig(RetryPolicy(10, 0.1), RetryPolicy(10, 0.1), DEADLINE)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["fake", "real"])
-def database(request: pytest.FixtureRequest, server: Server) -> Iterator[TensorStore]:
-    store: TensorStore = InMemoryTensorStore() if request.param == "fake" else RespTensorStore((server.unix,), CONFIG)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def store(database: TensorStore) -> TensorStore:
-    say(database, "FLUSHDB")
-    return database
 
 
 def say(store: TensorStore, *words: str) -> None:
