@@ -141,6 +141,13 @@ def test_a_password_opens_the_database(
             connecting(server.tcp)
 
 
+def test_a_password_is_not_told_to_whoever_reads_the_error(connecting: Connect) -> None:
+    reply = b"-ERR unknown command 'AUTH', with args beginning with: 'secret' \r\n"
+    with scripted_server([reply]) as server, pytest.raises(redis.ResponseError, match="unknown command") as raised:
+        connecting(server.address, password="secret")
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize("reply", [b"-LOADING no\r\n", b"-ERR max number of clients reached\r\n"])
 def test_a_database_that_is_not_ready_is_none_yet(connecting: Connect, reply: bytes) -> None:
     with scripted_server([reply]) as server, pytest.raises(redis.ConnectionError):

@@ -144,7 +144,9 @@ def check_greeting(command: Command, reply: Reply) -> None:
         GarbledReplyError: it is no database.
     """
     if isinstance(reply, RedisRuntimeError):
-        raise (redis.ConnectionError if reply.reply.startswith(_NOT_YET) else redis.ResponseError)(reply.reply)
+        error = redis.ConnectionError if reply.reply.startswith(_NOT_YET) else redis.ResponseError
+        secret = bytes(command.words[-1]).decode() if command.words[0] == b"AUTH" else None
+        raise error(reply.reply.replace(secret, "***") if secret else reply.reply)  # some repeat the command
     if reply != (b"PONG" if command.words == (b"PING",) else b"OK"):
         raise wire.GarbledReplyError(f"{reply!r} to {command.words[0]!r}")
 

@@ -160,10 +160,11 @@ def _put_in_place(
     """Replace a dataset by marked copies of another; what was done without all names of its tensors is done again."""
     meta = meta_key(new)
     arrivals = []
+    expiry = _expiry(left)
     for source, key in zip(_keys(old, names), _keys(new, names), strict=True):
-        expiry = (b"PERSIST", key) if left < 0 else (b"PEXPIRE", key, b"%d" % max(left, 1))
+        ending = (b"PERSIST", key) if expiry is None else (b"PEXPIRE", key, expiry)
         copy = Command((b"COPY", source + mark, key, b"REPLACE"), key=meta)
-        arrivals += [copy, Command(expiry, key=meta)]
+        arrivals += [copy, Command(ending, key=meta)]
     known = replaced.union(names)
     for _ in range(ATTEMPTS):
         (reply,) = yield [Transaction((ask_names(new), unlink(meta, _keys(new, sorted(known))), *arrivals))]
@@ -201,7 +202,12 @@ def _copy_through_client(old: bytes, new: bytes) -> Call[None]:
     meta = meta_key(old)
     (content,) = yield from read([old])
     (left,) = yield [Command((b"PTTL", meta), key=meta, changes=False)]
-    yield from write(new, content, b"%d" % integer(left) if integer(left) > 0 else None)
+    yield from write(new, content, _expiry(integer(left)))
+
+
+def _expiry(left: int) -> bytes | None:
+    """Return the expiry of a copy, given that of the original as PTTL tells it: below 0 for none."""
+    return None if left < 0 else b"%d" % max(left, 1)
 
 
 def _drop(stem: bytes, names: set[bytes]) -> Call[None]:
