@@ -14,7 +14,11 @@ from smartsim.ports.database_server import Credentials
 ADMIN = Credentials("admin", "secret")
 SERVERS = Database("db", "/", 0, "lo", 3).plan(["10.0.0.1"], 7000, 17000)
 COPIED = Database("db", "/", 0, "lo", 3, replicas=1).plan(["10.0.0.1"], 7000, 17000)
-LOGIN = [("CONFIG", "SET", "masteruser", "admin"), ("CONFIG", "SET", "masterauth", "secret")]
+LOGIN = [
+    ("ACL", "SETUSER", "default", "-config"),  # CONFIG GET would tell the password
+    ("CONFIG", "SET", "masteruser", "admin"),
+    ("CONFIG", "SET", "masterauth", "secret"),
+]
 A, B, C, D = (letter * 40 for letter in "abcd")
 WHOLE = f"""\
 {A} 10.0.0.1:7000@17000,host-a master - 0 1 1 connected 0-5460
