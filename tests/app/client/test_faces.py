@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from servers import Server
+from servers import Server, scripted_server
 from smartsim.adapters.tensors.in_memory import AsyncInMemoryTensorStore, InMemoryTensorStore
 from smartsim.app.client.interface import Interface
 from smartsim.client import (
@@ -211,6 +211,21 @@ def test_what_fails_in_a_pipeline_stops_nothing_else(client: Client) -> None:
         pending[1].result()
     with pytest.raises(RedisKeyError, match="Pipeline.get_dataset execution failed"):
         pending[3].result()
+
+
+def test_when_the_connection_is_lost_each_call_says_so_of_itself() -> None:
+    pending: list[Pending[Any]] = []
+    with scripted_server([b"+PONG\r\n", b""]) as server:
+        client = Client(cluster=False, address=str(server.address))
+
+        def work() -> None:
+            with client.pipeline() as pipeline:
+                pending.extend([pipeline.put_bytes("a", b"1"), pipeline.delete_tensor("b")])
+
+        with client, pytest.raises(RedisDatabaseError, match="Pipeline.put_bytes execution failed\n"):
+            work()
+    with pytest.raises(RedisDatabaseError, match="Pipeline.delete_tensor execution failed\n"):
+        pending[1].result()
 
 
 def test_wrong_arguments_are_refused_where_they_stand(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from copy import copy
 from functools import wraps
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar
 
@@ -254,7 +255,7 @@ def _hand_out_shards(askers: Sequence[Pending[Any]]) -> Generator[ShardsRequest,
         shards = yield SHARDS
     except RedisReplyError as error:
         for call in askers:
-            call.throw(error)
+            call.throw(copy(error))  # each says which call it was
     else:
         for call in askers:
             call.send(shards)
@@ -270,7 +271,7 @@ def _hand_out_replies(open_calls: Sequence[Pending[Any]]) -> Generator[Sequence[
         replies: list[Reply] = yield requests
     except RedisReplyError as error:
         for call in open_calls:
-            call.throw(error)
+            call.throw(copy(error))  # each says which call it was
         return
     begin = 0
     for call, end in zip(open_calls, ends, strict=True):
