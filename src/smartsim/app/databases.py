@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from smartsim.app.checkpoints import RecordedServer, read_checkpoint, write_checkpoint
+from smartsim.app.checkpoints import RecordedServer, read_checkpoint, record_driver, write_checkpoint
 from smartsim.app.jobs import Job, Jobs
 from smartsim.app.logs import get_logger
 from smartsim.app.orchestrator import Orchestrator
 from smartsim.app.placement import place
 from smartsim.app.reports import tail
-from smartsim.app.secret_files import draw_secret, read_secret, write_secret
+from smartsim.app.secret_files import (
+    ADMINISTRATOR,
+    administrators_file,
+    draw_secret,
+    read_administrator,
+    read_secret,
+    write_secret,
+)
 from smartsim.app.service import RunningShard, Service
 from smartsim.domain.client_environment import Endpoint
 from smartsim.domain.database import ShardPlan
@@ -32,8 +38,6 @@ _PROBE_TIMEOUT = 5.0  # seconds that one answer may take
 _PROBE_INTERVAL = 0.01  # seconds between two questions to a shard that is starting
 _JOIN_INTERVAL = 0.02  # seconds between two looks at a cluster that is forming
 _SAVE_TIMEOUT = 60.0  # seconds that a shard which answers may take to save its data before it ends
-_SECRET_FILE = "admin_password"  # noqa: S105 - the name of the file
-_ADMINISTRATOR = "admin"
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,9 @@ class Databases:
             self._refuse_left_running(database)
         starts: list[ShardStart] = []
         for database, plans in zip(databases, placed, strict=True):
-            credentials = Credentials(_ADMINISTRATOR, draw_secret())
+            credentials = Credentials(ADMINISTRATOR, draw_secret())
             self._files.make_directory(database.path, 0o700)
-            write_secret(self._files, _administrators_file(database.path), credentials.password)
+            write_secret(self._files, administrators_file(database.path), credentials.password)
             password = None
             if database.password_file is not None:
                 password = draw_secret()
@@ -253,7 +257,7 @@ class Databases:
             db_identifier=checkpoint.db_identifier,
             password=checkpoint.password,
         )
-        credentials = self._read_credentials(database.path)
+        credentials = read_administrator(self._files, database.path)
         password = None if database.password_file is None else read_secret(self._files, database.password_file)
         # All of them before the first is followed.
         probed = [(server, self._find(server, credentials)) for server in checkpoint.servers]
@@ -272,6 +276,10 @@ class Databases:
                 )
         database.bind(service)
         self._started.append(database)
+        try:
+            record_driver(self._files, path, database)
+        except OSError as error:  # a full disk is no reason to do without the database
+            get_logger(__name__).warning(f"It was not recorded that {database.name} is in use: {error}")
         return database
 
     def _find(self, server: RecordedServer, credentials: Credentials) -> ServerFacts | None:
@@ -292,7 +300,7 @@ class Databases:
         """See that no server of an earlier driver works in the directory: its password would be overwritten."""
         try:
             checkpoint = read_checkpoint(self._files, database.checkpoint_file)
-            credentials = self._read_credentials(database.path)
+            credentials = read_administrator(self._files, database.path)
         except (OSError, SmartSimError):
             return  # none, or none that can be read
         for server in checkpoint.servers:
@@ -305,10 +313,3 @@ class Databases:
                     f"{server.plan.name} of an earlier driver still runs at {server.plan.address} in {database.path}: "
                     f"take it over with reconnect_orchestrator({database.checkpoint_file!r}), or choose another path"
                 )
-
-    def _read_credentials(self, path: str) -> Credentials:
-        return Credentials(_ADMINISTRATOR, read_secret(self._files, _administrators_file(path)))
-
-
-def _administrators_file(path: str) -> str:
-    return posixpath.join(path, _SECRET_FILE)

@@ -7,10 +7,15 @@ import secrets
 from typing import TYPE_CHECKING
 
 from smartsim.domain.errors import SmartSimError
+from smartsim.ports.database_server import Credentials
 
 if TYPE_CHECKING:
     from smartsim.ports.file_system import FileReader, FileSystem
 
+ADMINISTRATOR = "admin"
+"""As whom drivers log in."""
+
+_ADMINISTRATORS_FILE = "admin_password"
 _BYTES = 24  # as many as nobody guesses
 _MODE = 0o600
 
@@ -37,3 +42,17 @@ def read_secret(files: FileReader, path: str) -> str:
         raise SmartSimError(
             f"The password of the database in {posixpath.dirname(path)} cannot be read from {path}: {error.strerror}"
         ) from error
+
+
+def administrators_file(directory: str) -> str:
+    """Return the path of the file with the administrator's password of the database in a directory."""
+    return posixpath.join(directory, _ADMINISTRATORS_FILE)
+
+
+def read_administrator(files: FileReader, directory: str) -> Credentials:
+    """Return the administrator of the database in a directory.
+
+    Raises:
+        SmartSimError: the password cannot be read.
+    """
+    return Credentials(ADMINISTRATOR, read_secret(files, administrators_file(directory)))

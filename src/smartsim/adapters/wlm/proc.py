@@ -8,7 +8,8 @@ import os
 _STATE, _GROUP, _SESSION, _START_TIME = 0, 2, 3, 19
 
 
-def _stat(pid: int | str) -> list[str] | None:
+def stat_fields(pid: int | str) -> list[str] | None:
+    """Return the fields of a process's `stat` behind the name of its program; None when there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             text = stream.read()
@@ -20,7 +21,7 @@ def _stat(pid: int | str) -> list[str] | None:
 
 def identity(pid: int) -> str | None:
     """Return what tells a process from all others that had or will have its id on this machine; None without one."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     if fields is None:
         return None
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
@@ -31,6 +32,6 @@ def sessions() -> dict[int, set[int]]:
     """Return the process groups in which processes run (zombies do not), by the id of their session."""
     found: dict[int, set[int]] = {}
     for name in os.listdir("/proc"):
-        if name.isdigit() and (fields := _stat(name)) is not None and fields[_STATE] not in "ZX":
+        if name.isdigit() and (fields := stat_fields(name)) is not None and fields[_STATE] not in "ZX":
             found.setdefault(int(fields[_SESSION]), set()).add(int(fields[_GROUP]))
     return found
