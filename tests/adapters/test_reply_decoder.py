@@ -106,6 +106,12 @@ def test_only_commands_that_give_tensors_give_them() -> None:
     assert Peer(encoded(tensor)).play([ANY]) == [[b"dtype", b"INT8", b"shape", [3], b"blob", tensor.tobytes()]]
 
 
+@pytest.mark.parametrize("reply", [b"+\r\r\n", b"+O\nK\r\n", b"-ERR \rno\r\n"])
+def test_a_line_has_no_line_ends_in_it(reply: bytes) -> None:
+    with pytest.raises(wire.GarbledReplyError, match="not one line"):
+        Peer(reply).play([ANY])
+
+
 @given(LENGTHS)
 def test_a_tensor_of_strings_is_an_error_and_what_follows_is_read(lengths: list[int]) -> None:
     strings = encoded([b"dtype", b"STRING", b"shape", [2], b"blob", b"a\0b\0"])

@@ -209,10 +209,8 @@ class ReplyDecoder:
             return _MORE
         kind, line = data[start], data[start + 1 : stop]
         self._start = stop + 2
-        if kind == _STATUS:
-            return line
-        if kind == _ERROR:
-            return refusal(_text(line), _text(command.key or b""))
+        if kind in (_STATUS, _ERROR):
+            return _said(kind, line, command)
         if kind not in _KINDS:
             raise wire.GarbledReplyError(f"{data[start : start + 60]!r} is no reply")
         number = _LENGTHS.get(line)
@@ -309,6 +307,12 @@ class ReplyDecoder:
         if not self._data.startswith(wire.CRLF, end):
             raise wire.GarbledReplyError(f"{self._data[end : end + 2]!r} where a payload should end")
         self._start = end + 2
+
+
+def _said(kind: int, line: bytes, command: Command) -> Reply:
+    if b"\r" in line or b"\n" in line:
+        raise wire.GarbledReplyError(f"{line[:60]!r} is not one line")
+    return line if kind == _STATUS else refusal(_text(line), _text(command.key or b""))
 
 
 def _gives_tensors(command: Command) -> bool:
