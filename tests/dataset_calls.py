@@ -65,14 +65,18 @@ class Watched:
         self._store.close()
 
 
-class ClusterOfOne(Watched):
+class Cluster(Watched):
+    """A store that says it is a cluster."""
+
+    def shards(self) -> tuple[Shard, ...]:
+        return (Shard(Address.tcp("10.0.0.1", 6379), (0, 16383), b"{\0\0}"),)
+
+
+class ClusterOfOne(Cluster):
     """A store that takes no request with keys of several slots, as shards of a cluster do."""
 
     def __init__(self, store: TensorStore) -> None:
         super().__init__(store, self._check_slots)
-
-    def shards(self) -> tuple[Shard, ...]:
-        return (Shard(Address.tcp("10.0.0.1", 6379), (0, 16383), b"{\0\0}"),)
 
     def _check_slots(self, _: int, requests: Sequence[Request]) -> None:
         for request in requests:

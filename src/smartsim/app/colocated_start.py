@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from smartsim.app.secret_files import ADMINISTRATOR, administrators_file, draw_secret, write_secret
 from smartsim.domain.addresses import Address
 from smartsim.domain.client_environment import Endpoint
 from smartsim.domain.colocation import ColocatedDatabase, option_name
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from smartsim.ports.clock import Clock
     from smartsim.ports.file_system import FileReader, FileSystem
 
-_ADMINISTRATOR = "admin"
-_DESCRIPTION = "database.json"
+DESCRIPTION = "database.json"
+"""The file, in the directory of a run, that tells its ranks of their database."""
+
 _READY, _ERROR = ".ready", ".error"
 _LONGEST_START = 330.0  # seconds; the ranks give up before
 _INTERVAL = 0.005  # seconds between two looks at a database that is starting
@@ -54,12 +56,12 @@ def prepare(
         The words that stand before the application's own in the command of every rank.
     """
     settings = _settings(model)
-    credentials = Credentials(_ADMINISTRATOR, secrets.token_urlsafe(24))
+    credentials = Credentials(ADMINISTRATOR, draw_secret())
     files.make_directory(directory, 0o700)
     workers = WorkerOptions(**settings["rai_args"])
     plan = ShardPlan(f"{model.name}_db", directory, ("127.0.0.1",), settings["port"], workers)
     command = server.command(plan, credentials)
-    password_file = posixpath.join(directory, "admin_password")
+    password_file = administrators_file(directory)
     database = ColocatedDatabase(
         model=model.name,
         token=secrets.token_hex(16),
@@ -80,12 +82,9 @@ def prepare(
         arguments=_arguments(settings),
         objects=objects,
     )
-    description = posixpath.join(directory, _DESCRIPTION)
-    written = {
-        **command.files,
-        password_file: f"{credentials.password}\n".encode(),
-        description: json.dumps(asdict(database), indent=2).encode() + b"\n",
-    }
+    description = posixpath.join(directory, DESCRIPTION)
+    write_secret(files, password_file, credentials.password)
+    written = {**command.files, description: json.dumps(asdict(database), indent=2).encode() + b"\n"}
     for path, content in written.items():
         files.write(path, content, 0o600)
     return (sys.executable, "-P", "-m", "smartsim.app.colocated", description, "--")

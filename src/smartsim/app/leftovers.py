@@ -19,6 +19,7 @@ from smartsim.adapters.database.valkey import MODULE
 from smartsim.adapters.wlm.own import OwnProcess, open_files
 from smartsim.adapters.wlm.proc import identity
 from smartsim.app.checkpoints import Checkpoint, read_checkpoint
+from smartsim.app.colocated_start import DESCRIPTION
 from smartsim.app.orchestrator import CHECKPOINT_FILE
 from smartsim.domain.errors import SmartSimError
 
@@ -224,7 +225,7 @@ def _json(path: str, files: FileReader) -> dict[str, object]:
 
 
 def _colocated_model(directory: str, files: FileReader) -> str | None:
-    model = _json(posixpath.join(directory, "database.json"), files).get("model")
+    model = _json(posixpath.join(directory, DESCRIPTION), files).get("model")
     return model if isinstance(model, str) else None
 
 

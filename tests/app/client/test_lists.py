@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from clusters import running_cluster
-from servers import running_server
-from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
+from dataset_calls import CONFIG, Cluster, ask
+from servers import Server
 from smartsim.adapters.tensors.resp import RespTensorStore
-from smartsim.app.client.calls import Call, carry_out, check
+from smartsim.app.client.calls import Call, carry_out
 from smartsim.app.client.dataset import Dataset
 from smartsim.app.client.datasets import delete_dataset, put_dataset
 from smartsim.app.client.lists import (
@@ -23,61 +23,8 @@ from smartsim.app.client.lists import (
     get_list_length,
     rename_list,
 )
-from smartsim.domain.addresses import Address
-from smartsim.domain.client_config import ClientConfig, RetryPolicy
 from smartsim.domain.client_errors import RedisInternalError, RedisKeyError, RedisRuntimeError
-from smartsim.ports.tensor_store import Command, Reply, Request, Shard, TensorStore
-
-CONFIG = ClientConfig(RetryPolicy(10, 0.1), RetryPolicy(10, 0.1), 60.0)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorStore]:
-    with running_server(tmp_path_factory.mktemp("db")) as server:
-        store = RespTensorStore((server.tcp,), CONFIG)
-        yield store
-        store.close()
-
-
-@pytest.fixture(params=["fake", "real"])
-def store(request: pytest.FixtureRequest, server: TensorStore) -> TensorStore:
-    store = InMemoryTensorStore() if request.param == "fake" else server
-    _ask(store, b"FLUSHDB")
-    return store
-
-
-class Cluster:
-    """A store that says it is a cluster, counts round trips, and something else happens before one of them."""
-
-    def __init__(self, store: TensorStore, number: int = 0, action: Callable[[], object] = lambda: None) -> None:
-        self._store = store
-        self._number = number
-        self._action = action
-        self.round_trips = 0
-
-    def put(self, key: bytes, data: npt.NDArray[Any]) -> None:
-        self._store.put(key, data)
-
-    def get(self, key: bytes) -> npt.NDArray[Any]:
-        return self._store.get(key)
-
-    def run(self, requests: Sequence[Request]) -> list[Reply]:
-        self.round_trips += 1
-        if self.round_trips == self._number:
-            self._action()
-        return self._store.run(requests)
-
-    def shards(self) -> tuple[Shard, ...]:
-        return (Shard(Address.tcp("10.0.0.1", 6379), (0, 16383), b"{\0\0}"),)
-
-    def close(self) -> None:
-        self._store.close()
-
-
-def _ask(store: TensorStore, *words: bytes) -> Reply:
-    (reply,) = store.run([Command(words, key=words[1] if len(words) > 1 else None)])
-    check(reply)
-    return reply
+from smartsim.ports.tensor_store import TensorStore
 
 
 def _fill(store: TensorStore, count: int, key: str = "list") -> None:
@@ -96,7 +43,7 @@ def _names(store: TensorStore, key: str) -> list[str]:
 
 def test_the_life_of_a_list(store: TensorStore) -> None:
     _fill(store, 3)
-    assert _ask(store, b"LRANGE", b"list", b"0", b"-1") == [b"sim.{d0}", b"sim.{d1}", b"sim.{d2}"]
+    assert ask(store, b"LRANGE", b"list", b"0", b"-1") == [b"sim.{d0}", b"sim.{d1}", b"sim.{d2}"]
     assert carry_out(get_list_length("list"), store) == 3
     datasets = carry_out(get_datasets_from_list("list"), store)
     assert [dataset.get_name() for dataset in datasets] == ["d0", "d1", "d2"]
@@ -150,7 +97,7 @@ def test_the_same_list_twice(store: TensorStore) -> None:
 
 
 def test_something_that_is_no_list(store: TensorStore) -> None:
-    _ask(store, b"SET", b"text", b"text")
+    ask(store, b"SET", b"text", b"text")
     calls: list[Call[Any]] = [
         append_to_list("text", "{d}"),
         copy_list("text", "list"),
@@ -175,13 +122,15 @@ def test_what_was_under_the_other_name_is_replaced(store: TensorStore, name: str
     assert carry_out(get_list_length("list"), store) == (2 if name == "copy" else 0)
 
 
-def test_what_is_appended_during_a_move_between_slots_is_kept(server: TensorStore) -> None:
-    _ask(server, b"FLUSHDB")
-    _fill(server, 2)
-    appending = Cluster(server, 3, lambda: carry_out(append_to_list("list", "sim.{d0}"), server))
-    carry_out(rename_list("list", "other"), appending)
-    assert _names(server, "other") == ["d0", "d1"]
-    assert _names(server, "list") == ["d0"]
+def test_what_is_appended_during_a_move_between_slots_is_kept(server: Server) -> None:
+    with closing(RespTensorStore((server.unix,), CONFIG)) as store:
+        ask(store, b"FLUSHDB")
+        _fill(store, 2)
+        append = append_to_list("list", "sim.{d0}")
+        appending = Cluster(store, lambda trip, _: carry_out(append, store) if trip == 3 else None)
+        carry_out(rename_list("list", "other"), appending)
+        assert _names(store, "other") == ["d0", "d1"]
+        assert _names(store, "list") == ["d0"]
 
 
 def test_a_missing_dataset_is_named(store: TensorStore) -> None:
@@ -197,8 +146,8 @@ def test_names_with_braces_and_bytes_that_are_no_text(store: TensorStore) -> Non
         dataset = Dataset("d")
         dataset.add_meta_string("s", "a")
         if name is None:  # as a client in C may have it
-            _ask(store, b"HSET", b"{\xff}.meta", b"s", b"\x07\x01\0\0\0\0\0\0\0a")
-            _ask(store, b"RPUSH", b"list", b"{\xff}")
+            ask(store, b"HSET", b"{\xff}.meta", b"s", b"\x07\x01\0\0\0\0\0\0\0a")
+            ask(store, b"RPUSH", b"list", b"{\xff}")
         else:
             carry_out(put_dataset(stem, dataset, None), store)
             carry_out(append_to_list("list", stem), store)
@@ -207,7 +156,7 @@ def test_names_with_braces_and_bytes_that_are_no_text(store: TensorStore) -> Non
 
 @pytest.mark.parametrize("element", [b"", b"d", b"}d{", b"{d"])
 def test_an_element_that_is_none(store: TensorStore, element: bytes) -> None:
-    _ask(store, b"RPUSH", b"list", element)
+    ask(store, b"RPUSH", b"list", element)
     with pytest.raises(RedisInternalError, match="of the list 'list' is not that of a dataset"):
         carry_out(get_datasets_from_list("list"), store)
 

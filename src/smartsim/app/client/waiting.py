@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from smartsim.app.client.calls import SHARDS, Call, integer
+from smartsim.app.client.programs import key_on
 from smartsim.app.client.tensors import key_bytes
 from smartsim.domain.client_errors import check_type
-from smartsim.ports.tensor_store import Command
+from smartsim.ports.tensor_store import Command, Shard
 
 SLICE: Final = 5.0
 """For how many seconds at most the server is asked to wait at a time: so a server that is gone is noticed in time."""
@@ -29,9 +31,8 @@ def poll_model(key: str, poll_frequency_ms: int, num_tries: int) -> Call[bool]:
     seconds = _seconds(poll_frequency_ms, num_tries)
     if seconds is None:
         return False
-    name = key_bytes(key)
-    prefix = (yield SHARDS)[0].prefix
-    return (yield from wait(b"%b.%b" % (prefix, name) if prefix else name, (b"EXISTS",), seconds))
+    shards: Sequence[Shard] = yield SHARDS
+    return (yield from wait(key_on(shards[0], key), (b"EXISTS",), seconds))
 
 
 def poll_dataset(stem: str, poll_frequency_ms: int, num_tries: int) -> Call[bool]:
