@@ -62,10 +62,8 @@ def running_server(directory: Path, *arguments: str, port: int = 0, module: bool
 
 
 def free_port() -> int:
-    """Return a TCP port on which nothing listens at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port on which nothing listens at the moment, and that no outgoing connection is given."""
+    return SystemNetwork().free_port("127.0.0.1")
 
 
 def free_ports(length: int, count: int) -> list[int]:

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from scripts import processes_in
+from servers import free_port
 from smartsim import Experiment
 from smartsim.entity import Model
 from smartsim.error import SmartSimError
@@ -114,8 +115,7 @@ def test_an_application_puts_and_gets(exp: Experiment, colocate: Callable[[Model
 
 def test_a_model_runs_again_at_the_same_port(exp: Experiment) -> None:
     model = application(exp, "m", PUT_AND_GET)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.warns(FutureWarning, match="colocate_db_tcp"):
         model.colocate_db(port=port)
     for _ in range(3):
