@@ -84,11 +84,13 @@ class Ended:
     Args:
         returncode: its exit code, the negative signal number when a signal ended it, None when nobody knows.
         reason: what the workload manager says of it, in words; empty when there is nothing to say.
+        cancelled_by: who cancelled it, in words, when the workload manager was asked to by somebody else than us.
     """
 
     at: float
     returncode: int | None
     reason: str = ""
+    cancelled_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,8 @@ def _between(
 def _ended(state: JobState, event: Ended) -> JobState:
     if state.stopped_by is not None:
         status, reason = CANCELLED, event.reason or f"stopped by {state.stopped_by}"
+    elif event.cancelled_by:
+        status, reason = CANCELLED, event.reason or f"cancelled by {event.cancelled_by}"
     elif event.returncode == 0:
         status, reason = COMPLETED, event.reason
     else:

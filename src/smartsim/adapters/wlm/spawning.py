@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from smartsim.domain.errors import ShellError
 from smartsim.domain.steps import Step
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+# Appended to: a rank launcher that is told the files opens them, too.
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
 
 
 def spawn(step: Step, environment: Mapping[str, str], stdin: int) -> int:

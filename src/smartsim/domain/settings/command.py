@@ -2,7 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from smartsim.domain.settings.run import RunSettings
+
+
+@dataclass(frozen=True)
+class StepPlace:
+    """Where a step runs, as far as its command line says so.
+
+    Args:
+        name: of the step.
+        entity: the name of the model or shard.
+        working_directory: absolute.
+        stdout: the file that takes standard output; so `stderr`.
+    """
+
+    name: str
+    entity: str
+    working_directory: str
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line, and what must be written before it can be run.
+
+    Args:
+        launch: the run command and its options.
+        argv: the application's own words, and those of further programs that run with it.
+        files: content by absolute path.
+    """
+
+    launch: tuple[str, ...]
+    argv: tuple[str, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def application_words(
