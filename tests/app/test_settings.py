@@ -11,15 +11,14 @@ import smartsim.error
 import smartsim.error.errors
 import smartsim.settings
 import smartsim.settings.base
+from run_commands import line
 from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
 from smartsim.adapters.process.scripted import ScriptedProcessRunner
-from smartsim.domain.settings.command import application_words, launch_words
-from smartsim.error import SmartSimError, SSUnsupportedError
+from smartsim.error import SmartSimError
 from smartsim.settings import RunSettings, Singularity
-from smartsim.settings.base import BatchSettings
-from smartsim.settings.settings import create_batch_settings, create_run_settings
+from smartsim.settings.settings import create_run_settings
 
-MACHINE = ScriptedProcessRunner({"solver": "/opt/bin/solver", "launch": "/opt/bin/launch", "sbatch": "/usr/bin/sbatch"})
+MACHINE = ScriptedProcessRunner({"solver": "/opt/bin/solver", "launch": "/opt/bin/launch"})
 
 
 class TestExecutable:
@@ -47,7 +46,7 @@ class TestExecutable:
 
     def test_in_a_container_it_is_left_as_it_is(self) -> None:
         settings = RunSettings("inside-only", ["-v"], container=Singularity("i.sif"), processes=MACHINE)
-        assert application_words(settings, "/m")[-2:] == ("inside-only", "-v")
+        assert line(settings).argv[-2:] == ("inside-only", "-v")
 
     def test_on_this_machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         program = tmp_path / "run.sh"
@@ -85,10 +84,8 @@ class TestLogging:
 
     def test_an_argument_for_other_settings_is_warned_of(self, caplog: pytest.LogCaptureFixture) -> None:
         RunSettings("solver", processes=MACHINE, alloc="17", fail_if_missing_exec=False)
-        BatchSettings("sbatch", processes=MACHINE, ncpus=4)
         assert caplog.messages == [
             "RunSettings does not know the arguments alloc, fail_if_missing_exec: they have no effect",
-            "BatchSettings does not know the arguments ncpus: they have no effect",
         ]
 
     def test_a_message_with_percent_signs_is_told_as_it_is(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -105,61 +102,8 @@ class TestCreateRunSettings:
             launcher, "solver", "a b", run_command, {"n": "1"}, {"A": "1"}, processes=MACHINE
         )
         assert type(settings) is RunSettings
-        assert (launch_words(settings), application_words(settings, "/m")) == ((), ("/opt/bin/solver", "a", "b"))
+        assert (line(settings).launch, line(settings).argv) == ((), ("/opt/bin/solver", "a", "b"))
         assert settings.env_vars == {"A": "1"}
-
-    def test_auto_takes_what_the_machine_has(self) -> None:
-        assert create_run_settings("auto", "solver", processes=MACHINE).run_command is None
-
-    @pytest.mark.parametrize("launcher", ["local", "slurm"])
-    def test_a_command_of_the_users_gets_its_options_as_they_are(self, launcher: str) -> None:
-        settings = create_run_settings(launcher, "solver", None, "/My/Launch", {"--np": 4}, processes=MACHINE)
-        assert launch_words(settings) == ("/My/Launch", "--np", "4")
-
-    @pytest.mark.parametrize("run_command", ["srun", "mpirun", "MPIEXEC", "orterun", "aprun", "jsrun"])
-    def test_a_run_command_of_a_later_version_is_refused_plainly(self, run_command: str) -> None:
-        with pytest.raises(SSUnsupportedError, match=f"This version has no settings for the run command {run_command}"):
-            create_run_settings("local", "solver", run_command=run_command, processes=MACHINE)
-
-    @pytest.mark.parametrize("launcher", ["slurm", "pbs", "pals", "lsf", "sge", "dragon", "cobalt", "flux"])
-    def test_a_launcher_of_a_later_version_is_refused_plainly(self, launcher: str) -> None:
-        with pytest.raises(SSUnsupportedError, match=f"This version has no run settings for the launcher {launcher}"):
-            create_run_settings(launcher, "solver", processes=MACHINE)
-
-    def test_an_unknown_launcher_is_refused_with_those_that_are_known(self) -> None:
-        with pytest.raises(
-            SSUnsupportedError, match=r"Launcher type not supported: slurmm\. Choose among local, slurm"
-        ):
-            create_run_settings("slurmm", "solver")
-        with pytest.raises(
-            SSUnsupportedError, match=r"Launcher type not supported: slurmm\. Choose among local, slurm"
-        ):
-            create_batch_settings("slurmm")
-
-    @pytest.mark.parametrize(("launcher", "run_command"), [(None, "auto"), ("local", 3)])
-    def test_names_are_text(self, launcher: Any, run_command: Any) -> None:
-        with pytest.raises(TypeError, match="must be a str"):
-            create_run_settings(launcher, "solver", run_command=run_command, processes=MACHINE)
-
-
-class TestBatchSettings:
-    def test_the_command_is_looked_up_whenever_it_is_set(self) -> None:
-        settings = BatchSettings("sbatch", {"nodes": 2}, processes=MACHINE)
-        assert settings.batch_cmd == "/usr/bin/sbatch"
-        settings.set_batch_command("elsewhere")
-        assert settings.batch_cmd == "elsewhere"
-        settings.set_batch_command("launch")
-        assert settings.copy().batch_cmd == "/opt/bin/launch"
-
-    def test_the_local_launcher_has_no_batch_jobs(self) -> None:
-        with pytest.raises(SmartSimError, match="^Local launcher does not support batch workloads"):
-            create_batch_settings("local", nodes=2)
-        with pytest.raises(SmartSimError, match="^Local launcher does not support batch workloads"):
-            create_batch_settings("auto", processes=MACHINE)
-
-    def test_a_launcher_of_a_later_version_is_refused_plainly(self) -> None:
-        with pytest.raises(SSUnsupportedError, match="This version has no batch settings for the launcher slurm"):
-            create_batch_settings("slurm", nodes=2, time="01:00:00")
 
 
 class TestFrontDoors:

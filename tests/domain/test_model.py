@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from run_commands import line
 from smartsim.domain.attached_files import AttachedFiles
 from smartsim.domain.entity import SmartSimEntity
 from smartsim.domain.errors import EntityExistsError, SSUnsupportedError
 from smartsim.domain.ml_objects import DBModel, DBScript
 from smartsim.domain.model import Model
 from smartsim.domain.settings.batch import BatchSettings
-from smartsim.domain.settings.command import application_words
 from smartsim.domain.settings.run import RunSettings
 
 words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -99,7 +99,7 @@ class TestParameters:
         expected = ["run"]
         for name, value in params.items():
             expected += [f"-{name}", value] if len(name) == 1 else [f"--{name}={value}"]
-        assert application_words(made.run_settings, "/exp/m") == ("solver", *expected)
+        assert line(made.run_settings).argv == ("solver", *expected)
 
     def test_an_argument_that_is_no_parameter_is_refused(self) -> None:
         made = model(params={"a": 1}, params_as_args=["b"])

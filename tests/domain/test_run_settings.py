@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartsim.domain.settings.command import application_words, launch_words
+from run_commands import line
 from smartsim.domain.settings.container import Singularity
 from smartsim.domain.settings.run import RunSettings
 
@@ -61,7 +61,7 @@ class ExampleLauncher(Told):
 class TestCommandLine:
     @given(words.filter(bool), st.lists(words))
     def test_the_application_gets_exactly_the_words_it_was_given(self, exe: str, args: list[str]) -> None:
-        assert application_words(RunSettings(exe, args), "/exp/m") == (exe, *args)
+        assert line(RunSettings(exe, args)).argv == (exe, *args)
 
     @given(st.lists(words), st.lists(words))
     def test_added_arguments_come_after_and_are_never_joined_or_split(self, first: list[str], then: list[str]) -> None:
@@ -75,7 +75,7 @@ class TestCommandLine:
 
     def test_what_the_shell_would_understand_means_nothing(self) -> None:
         args = ["-c", "echo one | tr a b; exit 3", "$HOME", "*", "a\nb", "naïve", ""]
-        assert application_words(RunSettings("/bin/bash", args), "/exp/m") == ("/bin/bash", *args)
+        assert line(RunSettings("/bin/bash", args)).argv == ("/bin/bash", *args)
 
     @pytest.mark.parametrize("args", [5, [5], ("a", "b"), {"a": "b"}, [["a"]], b"a"])
     def test_other_arguments_are_refused(self, args: Any) -> None:
@@ -97,9 +97,17 @@ class TestCommandLine:
 
     def test_a_container_stands_before_the_executable(self) -> None:
         settings = RunSettings("solver", ["two words"], container=Singularity("image.sif"))
-        assert application_words(settings, "/exp/m", "/usr/bin/apptainer") == (
+        settings.container_program = "/usr/bin/apptainer"
+        assert line(settings).argv == (
             "/usr/bin/apptainer", "exec", "--pwd", "/exp/m", "--bind", "/exp/m", "image.sif", "solver", "two words",
         )  # fmt: skip
+
+    def test_what_wraps_the_application_stands_before_all_of_it(self) -> None:
+        settings = RunSettings("solver", ["a"], "launch", {"-n": 2}, container=Singularity("image.sif"))
+        command = line(settings, ("supervise", "--db"))
+        assert command.launch == ("launch", "-n", "2")
+        assert command.argv[:4] == ("supervise", "--db", "singularity", "exec")
+        assert command.argv[-3:] == ("image.sif", "solver", "a")
 
     def test_a_container_is_a_container(self) -> None:
         image: Any = "image.sif"
@@ -112,14 +120,14 @@ class TestRunCommand:
     def test_its_options_stand_as_they_were_given(self, run_args: dict[str, Any]) -> None:
         settings = RunSettings("solver", run_command="my-launcher", run_args=run_args)
         expected = [word for name, value in run_args.items() for word in (name, str(value))]
-        assert launch_words(settings) == ("my-launcher", *expected)
+        assert line(settings).launch == ("my-launcher", *expected)
 
     @pytest.mark.parametrize("run_command", ["", None, "  "])
     def test_without_one_its_options_are_not_given_to_the_application(self, run_command: str | None) -> None:
         settings = RunSettings("solver", run_command=run_command, run_args={"--nodes": 2})
         assert settings.run_command is None
-        assert launch_words(settings) == ()
-        assert application_words(settings, "/exp/m") == ("solver",)
+        assert line(settings).launch == ()
+        assert line(settings).argv == ("solver",)
 
     @pytest.mark.parametrize("run_args", [["--nodes"], {3: "a"}, {"a": ["b"]}, "--nodes"])
     def test_other_options_are_refused(self, run_args: Any) -> None:
@@ -128,7 +136,7 @@ class TestRunCommand:
 
     def test_a_subclass_writes_them_its_own_way(self) -> None:
         settings = ExampleLauncher("solver", run_command="launch", run_args={"exclusive": None, "nice": 0})
-        assert launch_words(settings) == ("launch", "--exclusive", "--nice=0")
+        assert line(settings).launch == ("launch", "--exclusive", "--nice=0")
 
 
 class TestSet:
@@ -142,7 +150,7 @@ class TestSet:
         settings = RunSettings("solver", run_command="my-launcher", run_args={"--np": 2})
         settings.set("--np", "4")
         settings.set("-host", "node1")
-        assert launch_words(settings) == ("my-launcher", "--np", "4", "-host", "node1")
+        assert line(settings).launch == ("my-launcher", "--np", "4", "-host", "node1")
 
     def test_a_false_condition_changes_nothing_and_says_so(self) -> None:
         settings = Told("solver")
@@ -185,6 +193,9 @@ class TestEnvironment:
         settings = RunSettings("solver", env_vars={"N": 4, "X": 0.5, "ON": True, "EMPTY": None})
         assert settings.env_vars == {"N": "4", "X": "0.5", "ON": "True", "EMPTY": None}
         assert settings.format_env_vars() == ["N=4", "X=0.5", "ON=True", "EMPTY="]
+
+    def test_the_run_command_inherits_them_with_an_empty_text_for_no_value(self) -> None:
+        assert RunSettings("solver", env_vars={"N": 4, "EMPTY": None}).variables() == {"N": "4", "EMPTY": ""}
 
     def test_updating_adds_and_replaces(self) -> None:
         settings = RunSettings("solver", env_vars={"A": "1", "B": "2"})
@@ -229,9 +240,9 @@ class TestCopies:
     def test_a_copy_renders_the_same(self, args: list[str], run_args: dict[str, str], env: dict[str, str]) -> None:
         original = RunSettings("solver", args, "my-launcher", run_args, env)
         twin = original.copy()
-        assert (application_words(twin, "/m"), launch_words(twin), twin.format_env_vars()) == (
-            application_words(original, "/m"),
-            launch_words(original),
+        assert (line(twin).argv, line(twin).launch, twin.format_env_vars()) == (
+            line(original).argv,
+            line(original).launch,
             original.format_env_vars(),
         )
 

@@ -45,7 +45,20 @@ from smartsim.log import get_logger, log_to_file
 from smartsim.ml.tf import freeze_model
 from smartsim.ml.torch import serialize_model
 from smartsim.servertype import STANDALONE
-from smartsim.settings import Container, RunSettings, Singularity
+from smartsim.settings import (
+    AprunSettings,
+    Container,
+    DragonRunSettings,
+    FluxRunSettings,
+    JsrunSettings,
+    MpiexecSettings,
+    MpirunSettings,
+    OrterunSettings,
+    PalsMpiexecSettings,
+    RunSettings,
+    Singularity,
+    SrunSettings,
+)
 from smartsim.settings.settings import create_run_settings
 from smartsim.status import TERMINAL_STATUSES, SmartSimStatus
 from smartsim.testing import AffineRuntime, InMemoryTensorStore, Script, VirtualClock, fake_adapters
@@ -91,6 +104,43 @@ def describe(exp: Experiment) -> tuple[Model, Ensemble, Orchestrator]:
 
     database = exp.create_database(port=0, interface="lo", db_identifier="fields")
     return model, ensemble, database
+
+
+def settings_of_every_launcher() -> list[RunSettings]:
+    srun = SrunSettings("solve", ["--steps", "10"], {"exclusive": None, "nice": 0}, {"THREADS": 2}, alloc=17)
+    srun.set_cpu_bindings([0, 1])
+    srun.set_het_group((0, 1))
+    srun.make_mpmd(SrunSettings("couple", container=Singularity("image.sif")))
+    exported: str
+    compound: list[str]
+    exported, compound = srun.format_comma_sep_env_vars()
+    srun.check_env_vars()
+    words: list[str] = [*srun.format_run_args(), *srun.format_env_vars(), exported, *compound]
+
+    mpirun = MpirunSettings("solve", words, {"np": 4}, fail_if_missing_exec=False, run_command="/opt/mpi/bin/mpirun")
+    mpirun.set_cpu_binding_type("core")
+    pals = PalsMpiexecSettings("solve")
+    pals.set_gpu_affinity_script("affinity.sh", 1, "packed")
+    jsrun = JsrunSettings("solve", run_args={"smpiargs": "-gpu"})
+    jsrun.set_num_rs("ALL_HOSTS")
+    jsrun.set_erf_sets({"host": "*", "cpu": "{0:4}"})
+    jsrun.set_individual_output("_%t")
+    dragon = DragonRunSettings("solve", env_vars={"THREADS": 2})
+    dragon.set_gpu_affinity([0])
+    flux = FluxRunSettings("solve")
+    flux.set_gpus_per_task(1)
+    flux.set_queue("debug")
+    return [
+        srun,
+        mpirun,
+        MpiexecSettings("solve"),
+        OrterunSettings("solve"),
+        AprunSettings("solve"),
+        pals,
+        jsrun,
+        dragon,
+        flux,
+    ]
 
 
 def only_first(names: list[str], values: list[list[str]], n_models: int) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ class Node:
 
     Args:
         name: its host name.
-        cpus: the CPUs that the allocation has there, by number.
+        cpus: the CPUs that the allocation has there, by number: cores, counted as the rank launchers count them.
         gpus: so the GPUs.
     """
 
@@ -25,7 +25,7 @@ class ResourceRequest:
     """What a step needs.
 
     Args:
-        tasks: ranks in all; 0 when only `nodes` counts them.
+        tasks: ranks in all; 0 for one on each node, or `tasks_per_node` of them.
         nodes: nodes to spread over; 0 for as few as will do.
         tasks_per_node: the most ranks on one node; 0 for as many as fit.
         cpus_per_task: CPUs of each rank.
@@ -33,6 +33,7 @@ class ResourceRequest:
         hosts: the only nodes that it may have, by name; none for any.
         excluded_hosts: nodes that it may not have, by name.
         whole_nodes: whether nothing else may run on its nodes.
+        all_gpus: whether it has all GPUs of its nodes, however many these are.
     """
 
     tasks: int = 0
@@ -43,6 +44,7 @@ class ResourceRequest:
     hosts: tuple[str, ...] = ()
     excluded_hosts: tuple[str, ...] = ()
     whole_nodes: bool = False
+    all_gpus: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ class Share:
 
 @dataclass(frozen=True)
 class Lease:
-    """What a step has, as long as it runs; nobody else has any of it meanwhile."""
+    """What a step has, as long as it runs; nobody else has any of it meanwhile.
+
+    Args:
+        shares: in the order of the ranks: those of the first share have the lowest numbers.
+    """
 
     shares: tuple[Share, ...]
+
+    @property
+    def tasks(self) -> int:
+        """Ranks in all."""
+        return sum(share.tasks for share in self.shares)

@@ -52,6 +52,7 @@ class Step:
             the driver: here, or in the allocation that the driver runs in.
         ranks: the kind of program that starts its ranks: see `RunSettings.ranks`; empty without one.
         request: what it needs of an allocation; None when it does not say, and is not placed.
+        cpus: the CPUs of this machine that it is bound to, by number; none leaves it unbound.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Step:
     batch: Batch | None = None
     ranks: str = ""
     request: ResourceRequest | None = None
+    cpus: tuple[int, ...] = ()
 
     @property
     def command(self) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from smartsim.app.settings import BatchSettings, RunSettings
+from smartsim.app.batch_settings import BatchSettings
+from smartsim.app.settings import RunSettings
 from smartsim.domain.settings.base import SettingsBase
 
 __all__ = ["BatchSettings", "RunSettings", "SettingsBase"]

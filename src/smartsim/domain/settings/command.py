@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from smartsim.domain.settings.run import RunSettings
+if TYPE_CHECKING:
+    from smartsim.domain.settings.run import RunSettings
 
 
 @dataclass(frozen=True)
@@ -41,32 +43,25 @@ class CommandLine:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def application_words(
-    settings: RunSettings, working_directory: str, singularity: str = "singularity"
-) -> tuple[str, ...]:
-    """Return the application's own command line: the container, the executable, its arguments.
+def command_line(settings: RunSettings, place: StepPlace, wrapper: tuple[str, ...] = ()) -> CommandLine:
+    """Return the command line of a step.
+
+    The step's environment has to hold `settings.variables()`: what a launcher cannot be told in words, it takes there.
 
     Args:
-        settings: of the application.
-        working_directory: where it runs; absolute.
-        singularity: the program that runs Singularity images.
+        settings: of the application; with the variables that only the launch knows, such as addresses of databases.
+        place: of the step.
+        wrapper: the words that start the application in every rank, such as those of a colocated database.
 
     Raises:
         SSUnsupportedError: the container's class names no program.
 
     Example:
-        >>> application_words(RunSettings("/bin/echo", ["two words", "$HOME"]), "/exp/model")
-        ('/bin/echo', 'two words', '$HOME')
+        >>> from smartsim.domain.settings.srun import SrunSettings
+        >>> settings = SrunSettings("/bin/echo", ["two words", "$HOME"], env_vars={"A": 1})
+        >>> settings.set_tasks(4)
+        >>> line = command_line(settings, StepPlace("m-1", "m", "/exp/m", "/run/m.out", "/run/m.err"))
+        >>> line.launch[-4:], line.argv
+        (('m-1', '--export', 'ALL,A=1', '--ntasks=4'), ('/bin/echo', 'two words', '$HOME'))
     """
-    container = settings.container.words(working_directory, singularity) if settings.container else []
-    return (*container, *settings.exe, *settings.exe_args)
-
-
-def launch_words(settings: RunSettings) -> tuple[str, ...]:
-    """Return the words before the application's own: the run command and its options; none without a run command.
-
-    Example:
-        >>> launch_words(RunSettings("solver", run_command="my-launcher", run_args={"--cores": 4}))
-        ('my-launcher', '--cores', '4')
-    """
-    return (settings.run_command, *settings.format_run_args()) if settings.run_command else ()
+    return settings.command_line(place, wrapper)

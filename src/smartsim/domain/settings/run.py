@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from smartsim.domain.resources import ResourceRequest
 from smartsim.domain.settings import values
+from smartsim.domain.settings.command import CommandLine, StepPlace
 from smartsim.domain.settings.container import Container
 from smartsim.domain.settings.run_options import RunOptions
 
@@ -13,8 +15,7 @@ from smartsim.domain.settings.run_options import RunOptions
 class RunSettings(RunOptions):
     """An executable with its arguments and environment, and the command that starts it.
 
-    Settings for one launcher are a subclass: `options` says what it calls the generic settings, `reserved_run_args`
-    which options it sets itself, and `format_run_args` and `format_env_vars` write them down.
+    Settings for one launcher are a subclass of `RankSettings`.
 
     Args:
         exe: the program.
@@ -33,8 +34,11 @@ class RunSettings(RunOptions):
         in_batch: whether the application runs inside a batch job of ours.
         mpmd: settings of further programs that run together with this one.
         colocated_db_settings: the database on the same nodes, if there is one; see `Model.colocate_db_tcp`.
+        container_program: runs the container's image.
     """
 
+    ranks: ClassVar[str] = ""
+    """What starts the ranks: "srun", "mpirun", "aprun", "pals", "jsrun", "flux", "dragon"; empty when it is unknown."""
     reserved_run_args: ClassVar[set[str]] = set()
     """Options of the run command that cannot be set, because the launcher sets them."""
 
@@ -54,6 +58,7 @@ class RunSettings(RunOptions):
         self.exe = [exe]
         self._run_command = None if run_command is None else values.text("run_command", run_command).strip() or None
         self.container = container
+        self.container_program = "singularity"
         self.in_batch = False
         self.mpmd: list[RunSettings] = []
         self.colocated_db_settings: dict[str, Any] | None = None
@@ -79,7 +84,7 @@ class RunSettings(RunOptions):
 
     @run_args.setter
     def run_args(self, run_args: Mapping[str, values.Option] | None) -> None:
-        self._run_args = values.options("run_args", run_args)
+        self._run_args = self._accepted(values.options("run_args", run_args))
 
     @property
     def env_vars(self) -> dict[str, str | None]:
@@ -94,6 +99,11 @@ class RunSettings(RunOptions):
     def run_command(self) -> str | None:
         """The program that starts the executable; None when it is started directly."""
         return self._run_command
+
+    @property
+    def allocation(self) -> str | None:
+        """The allocation that was named to run in; None for that of the driver."""
+        return None
 
     def add_exe_args(self, args: str | list[str]) -> None:
         """Add arguments of the executable.
@@ -174,6 +184,29 @@ class RunSettings(RunOptions):
     def format_env_vars(self) -> list[str]:
         """Return the environment variables, each as ``NAME=value``."""
         return [f"{name}={'' if value is None else value}" for name, value in self._env_vars.items()]
+
+    def command_line(self, place: StepPlace, wrapper: tuple[str, ...] = ()) -> CommandLine:
+        """Return the command line of a step; see `command.command_line`."""
+        launch = (self._run_command, *self.format_run_args()) if self._run_command else ()
+        return CommandLine(launch, self._application(place, wrapper))
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that are laid over the environment of the driver, for the run command to inherit."""
+        return {name: "" if value is None else value for name, value in self._env_vars.items()}
+
+    def resources(self) -> ResourceRequest | None:
+        """Return what the options ask of an allocation; None when they do not say, or nobody here understands them."""
+        return None
+
+    def _accepted(self, run_args: dict[str, values.Option]) -> dict[str, values.Option]:
+        """Return those options that are taken, under the names they are kept under."""
+        return run_args
+
+    def _application(self, place: StepPlace, wrapper: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the application's own command line: what wraps it, the container, the executable, its arguments."""
+        directory = place.working_directory
+        container = self.container.words(directory, self.container_program) if self.container else []
+        return (*wrapper, *container, *self.exe, *self._exe_args)
 
     def __str__(self) -> str:
         lines = [f"Executable: {self.exe[0]}", f"Executable Arguments: {' '.join(self._exe_args)}"]

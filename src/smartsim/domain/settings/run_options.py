@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from smartsim.domain.integers import integer
 from smartsim.domain.settings import values
 from smartsim.domain.settings.base import SettingsBase
 from smartsim.domain.walltime import walltime_seconds
@@ -62,7 +61,9 @@ class RunOptions(SettingsBase):
 
     def set_cpu_bindings(self, bindings: int | list[int]) -> None:
         """Set the CPUs that the tasks are bound to, numbered from 0."""
-        self._set_option("cpu_bindings", "CPU binding", ",".join(map(str, _cpus(bindings))))
+        self._set_option(
+            "cpu_bindings", "CPU binding", ",".join(map(str, values.indices("a CPU to bind to", bindings)))
+        )
 
     def set_memory_per_node(self, memory_per_node: int) -> None:
         """Set the memory on each node, in megabytes."""
@@ -90,8 +91,16 @@ class RunOptions(SettingsBase):
         self._set_option("binding", "Binding", values.text("binding", binding))
 
     def set_walltime(self, walltime: str) -> None:
-        """Set how long the application may run, in the form that the launcher takes."""
-        self._set_option("walltime", "Walltime", values.text("walltime", walltime))
+        """Set how long the application may run.
+
+        Args:
+            walltime: ``HH:MM:SS``, ``D-HH:MM:SS``, or in another form that the launcher takes.
+
+        Raises:
+            TypeError: it is no string.
+            ValueError: it is no walltime.
+        """
+        self._set_option("walltime", "Walltime", self._walltime(values.text("walltime", walltime)))
 
     def set_time(self, hours: int = 0, minutes: int = 0, seconds: int = 0) -> None:
         """Set how long the application may run.
@@ -115,15 +124,23 @@ class RunOptions(SettingsBase):
         """Return a walltime as this launcher writes it."""
         return str(seconds)
 
+    def _walltime(self, walltime: str) -> values.Option:
+        """Return a walltime, as the user gave it, in the form that the launcher takes."""
+        return walltime
+
+    def _option(self, setting: str) -> str | None:
+        """Return the run command's name of a generic setting; None when it has none."""
+        return self.options.get(setting)
+
     def _set_option(self, setting: str, title: str, value: values.Option) -> None:
-        option = self.options.get(setting)
+        option = self._option(setting)
         if option is None:
             self._unsupported(title)
         else:
             self.run_args[option] = value
 
     def _switch(self, setting: str, title: str, *, on: bool) -> None:
-        option = self.options.get(setting)
+        option = self._option(setting)
         if option is None:
             self._unsupported(title)
         elif on:
@@ -133,7 +150,3 @@ class RunOptions(SettingsBase):
 
     def _unsupported(self, title: str) -> None:
         self._warn(f"{title} specification not implemented for this RunSettings type: {type(self).__name__}")
-
-
-def _cpus(bindings: object) -> list[int]:
-    return [integer("a CPU to bind to", cpu) for cpu in (bindings if isinstance(bindings, list) else [bindings])]

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import SupportsIndex, TypeAlias
 
+from smartsim.domain.integers import integer
+from smartsim.domain.walltime import parse_walltime
+
 Option: TypeAlias = str | int | float | None
 """The value of an option of a run command or a batch script; None stands for an option without a value."""
 
 
-def positive(what: str, value: object) -> int:
-    """Return a count of at least 1, given as a whole number or as its text.
+def positive(what: str, value: object, at_least: int = 1) -> int:
+    """Return a count, given as a whole number or as its text.
 
     Args:
         what: names the value in errors.
         value: what the user gave.
+        at_least: the smallest that is allowed.
 
     Raises:
         TypeError: it is no number.
-        ValueError: it is not whole, or below 1.
+        ValueError: it is not whole, or too small.
 
     Example:
         >>> positive("nodes", "4")
@@ -29,10 +33,42 @@ def positive(what: str, value: object) -> int:
     try:
         count = int(value)
     except (ValueError, OverflowError):
-        count = 0
-    if count < 1 or (isinstance(value, float) and count != value):
-        raise ValueError(f"{what} must be a whole number of at least 1, not {value!r}")
+        count = at_least - 1
+    if count < at_least or (isinstance(value, float) and count != value):
+        raise ValueError(f"{what} must be a whole number of at least {at_least}, not {value!r}")
     return count
+
+
+def indices(what: str, value: object) -> list[int]:
+    """Return numbers that count from 0, of CPUs for instance, as a new list; a single one becomes a list of one.
+
+    Raises:
+        TypeError: it is neither an integer nor a list of them.
+        ValueError: one is negative.
+    """
+    return [integer(what, index) for index in (value if isinstance(value, list) else [value])]
+
+
+def seconds(walltime: str) -> str:
+    """Return a walltime in seconds, as text.
+
+    Args:
+        walltime: in seconds already, or ``HH:MM:SS``, or ``D-HH:MM:SS``.
+
+    Raises:
+        ValueError: it is none of these.
+
+    Example:
+        >>> seconds("36:00:00"), seconds("90")
+        ('129600', '90')
+    """
+    plain = walltime.strip()
+    if plain.isascii() and plain.isdigit():
+        return str(int(plain))
+    try:
+        return str(parse_walltime(plain))
+    except ValueError as error:
+        raise ValueError(f"{walltime!r} is not a walltime: write it as HH:MM:SS, D-HH:MM:SS or in seconds") from error
 
 
 def text(what: str, value: object) -> str:
@@ -128,6 +164,43 @@ def options(what: str, value: object) -> dict[str, Option]:
         if not isinstance(name, str) or not isinstance(setting, str | int | float | None):
             raise TypeError(f"{what}[{name!r}] must be a str, a number or None under a str, not {setting!r}")
     return dict(value)
+
+
+def bare(options: Mapping[str, Option]) -> dict[str, Option]:
+    """Return options under their names without dashes and blanks around them.
+
+    Raises:
+        ValueError: a name has nothing else.
+    """
+    named = {name.strip().lstrip("-"): value for name, value in options.items()}
+    if "" in named:
+        raise ValueError(f"an option in {dict(options)!r} has no name")
+    return named
+
+
+def is_flag(value: Option) -> bool:
+    """Return whether an option stands without a value: None, an empty text, or True."""
+    return value is None or value is True or value == ""
+
+
+def option_words(options: Mapping[str, Option]) -> list[str]:
+    """Return the words for options, as most programs take them: ``--name=value``, and ``-n value`` for a single letter.
+
+    An option that is False is left out; 0 is a value like any other.
+
+    Example:
+        >>> option_words({"ntasks": 4, "exclusive": None, "C": "gpu", "nice": 0})
+        ['--ntasks=4', '--exclusive', '-C', 'gpu', '--nice=0']
+    """
+    words: list[str] = []
+    for name, value in options.items():
+        if value is False:
+            continue
+        if len(name) == 1:
+            words += [f"-{name}"] if is_flag(value) else [f"-{name}", str(value)]
+        else:
+            words.append(f"--{name}" if is_flag(value) else f"--{name}={value}")
+    return words
 
 
 def listed(settings: Mapping[str, Option]) -> str:
