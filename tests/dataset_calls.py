@@ -66,7 +66,7 @@ class Watched:
 
 
 class Cluster(Watched):
-    """A store that says it is a cluster."""
+    """A store that says it is a cluster, so that keys in several slots are not for one command."""
 
     def shards(self) -> tuple[Shard, ...]:
         return (Shard(Address.tcp("10.0.0.1", 6379), (0, 16383), b"{\0\0}"),)
@@ -87,7 +87,8 @@ class ClusterOfOne(Cluster):
 
 def _keys(command: Command) -> list[bytes]:
     name, *words = (word for word in command.words if isinstance(word, bytes))
-    return words if name in {b"UNLINK", b"EXISTS"} else words[: 2 if name in {b"COPY", b"RENAME"} else 1]
+    pairs = {b"COPY", b"RENAME", b"AI._DATASETCOPY", b"AI._DATASETRENAME"}
+    return words if name in {b"UNLINK", b"EXISTS"} else words[: 2 if name in pairs else 1]
 
 
 def ask(store: TensorStore, *words: bytes) -> Any:

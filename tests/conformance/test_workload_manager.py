@@ -1,22 +1,28 @@
 """What every workload manager does, the fake like the real one."""
 
-import contextlib
 import errno
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from job_sites import KINDS, job_site
+from real_sites import REAL_KINDS, real_site
+from smartsim.adapters.clock.system import SystemClock
 from smartsim.adapters.clock.virtual import VirtualClock
+from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.wlm.local import LocalWorkloadManager
+from smartsim.adapters.wlm.placing import PlacingWorkloadManager
 from smartsim.adapters.wlm.scripted import Script, ScriptedMachine, ScriptedWorkloadManager
 from smartsim.domain.errors import LauncherError
-from smartsim.domain.lifecycle import Ended, JobEvent, Refused, Started
-from smartsim.domain.steps import Step
+from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Refused, Started
+from smartsim.domain.resources import Node, ResourceRequest
+from smartsim.domain.steps import Batch, Step
 from smartsim.ports.clock import Clock
 from smartsim.ports.workload_manager import WorkloadManager
 
@@ -25,11 +31,24 @@ DEADLINE = 30.0
 
 @dataclass
 class World:
-    """A machine with a workload manager, and what it reported."""
+    """A machine with a workload manager, and what it reported.
+
+    Args:
+        make: makes the workload manager, as each driver does for itself.
+        clock: its time.
+        directory: for files.
+        batch: returns the job that a step of some name runs in, one that cannot start or one that can; None for
+            managers without jobs.
+        request: what steps need of an allocation; None for managers that do not care.
+        srun: what starts each step, but for its name; empty for managers that start programs as they are.
+    """
 
     make: Callable[[], WorkloadManager]
     clock: Clock
     directory: Path
+    batch: Callable[[str, bool], Batch | None] = lambda _name, _can_start: None
+    request: ResourceRequest | None = None
+    srun: tuple[str, ...] = ()
     reports: list[tuple[str, JobEvent]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     managers: list[WorkloadManager] = field(default_factory=list)
@@ -41,7 +60,17 @@ class World:
     def step(self, name: str, program: str, argument: str = "") -> Step:
         argv = (*PROGRAMS[program], argument) if argument else PROGRAMS[program]
         out = str(self.directory / name)
-        return Step(name, argv, (), {}, str(self.directory), f"{out}.out", f"{out}.err")
+        can_start = program != "is missing"
+        batch = self.batch(name, can_start)
+        launch = (*self.srun, f"--job-name={name}") if self.srun and can_start else ()
+        ranks = "srun" if launch else ""
+        directory = str(self.directory)
+        return Step(name, argv, launch, {}, directory, f"{out}.out", f"{out}.err", batch, ranks, self.request)
+
+    def start(self, manager: WorkloadManager, step: Step) -> None:
+        """Submit a step, and wait until it runs."""
+        manager.submit([step], self.report)
+        self.wait_for(step.name, Started)
 
     def report(self, name: str, event: JobEvent) -> None:
         with self.changed:
@@ -49,21 +78,28 @@ class World:
             self.changed.notify_all()
 
     def of(self, name: str) -> list[JobEvent]:
-        return [event for reported, event in self.reports if reported == name]
+        """Return what was reported of a step, but that it waits: what never waits says nothing of it."""
+        return [event for reported, event in self.reports if reported == name and not isinstance(event, Queued)]
 
-    def ended(self, name: str) -> Ended:
-        def has_ended() -> bool:
-            return any(isinstance(event, Ended) for event in self.of(name))
+    def wait_for(self, name: str, kind: type[JobEvent]) -> JobEvent:
+        def has_come() -> bool:
+            return any(isinstance(event, kind) for event in self.of(name))
 
         with self.changed:
-            assert self.clock.wait_until(self.changed, has_ended, DEADLINE), f"{name} did not end: {self.reports}"
-        return next(event for event in self.of(name) if isinstance(event, Ended))
+            came = self.clock.wait_until(self.changed, has_come, DEADLINE)
+            assert came, f"{name}: no {kind.__name__} among {self.reports}"
+        return next(event for event in self.of(name) if isinstance(event, kind))
+
+    def ended(self, name: str) -> Ended:
+        event = self.wait_for(name, Ended)
+        assert isinstance(event, Ended)
+        return event
 
 
 PROGRAMS = {
     "exits": ("/bin/sh", "-c", 'exit "$0"'),
     "runs": ("/bin/sleep", "60"),
-    "is stubborn": ("/bin/sh", "-c", 'trap "" TERM; while :; do sleep 1; done'),
+    "is stubborn": ("/bin/sh", "-c", 'trap "" TERM; : > ready; while :; do sleep 1; done'),
     "is missing": ("/no/such/program",),
 }
 
@@ -77,28 +113,53 @@ def _script(step: Step) -> Script:
     return Script(duration=None, heeds_sigterm=program == "runs")
 
 
-@pytest.fixture(params=["local", "local on an old kernel", "scripted"])
+@pytest.fixture(
+    params=["local", "local on an old kernel", "scripted", "placing local", "placing scripted", *KINDS, *REAL_KINDS]
+)
 def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     if request.param == "local on an old kernel":
         monkeypatch.setattr(os, "pidfd_open", _not_implemented)
-    if request.param.startswith("local"):
-        from smartsim.adapters.clock.system import SystemClock
+    with ExitStack() as stack:
+        if request.param.startswith("local"):
+            world = World(LocalWorkloadManager, SystemClock(), tmp_path)
+        elif request.param == "placing local":
+            world = World(lambda: _placing(LocalWorkloadManager(), world.clock), SystemClock(), tmp_path)
+            world.request = ResourceRequest()
+        elif request.param.endswith("scripted"):
+            clock = VirtualClock()
+            machine = ScriptedMachine()
+            world = World(
+                lambda: ScriptedWorkloadManager(clock.call_later, clock, _script, machine=machine), clock, tmp_path
+            )
+            if request.param == "placing scripted":
+                scripted = world.make
+                world.make = lambda: _placing(scripted(), clock)
+                world.request = ResourceRequest()
+        elif request.param in REAL_KINDS:
+            site = stack.enter_context(real_site(request.param, request, tmp_path))
+            world = World(site.manager, SystemClock(), tmp_path, site.batch, srun=site.srun)
+        else:
+            jobs = stack.enter_context(job_site(request.param, tmp_path, monkeypatch))
+            world = World(
+                jobs.manager,
+                SystemClock(),
+                tmp_path,
+                lambda name, can_start: jobs.batch(name, queue="" if can_start else "nosuch"),
+            )
+        yield world
+        left = {name for name, event in world.reports if isinstance(event, Queued | Started)}
+        for manager in world.managers:
+            manager.stop(left, grace=0.0)
+        for name in left:
+            world.ended(name)
+        for manager in world.managers:
+            manager.close()
 
-        world = World(LocalWorkloadManager, SystemClock(), tmp_path)
-    else:
-        clock = VirtualClock()
-        machine = ScriptedMachine()
-        world = World(
-            lambda: ScriptedWorkloadManager(clock.call_later, clock, _script, machine=machine), clock, tmp_path
-        )
-    yield world
-    for manager in world.managers:
-        left = {name for name, event in world.reports if isinstance(event, Started)}
-        manager.stop(left, grace=0.0)
-    for name in {name for name, event in world.reports if isinstance(event, Started)}:
-        world.ended(name)
-    for manager in world.managers:
-        manager.close()
+
+def _placing(inner: WorkloadManager, clock: Clock) -> WorkloadManager:
+    """Return a manager for the CPUs of this machine, each of which runs one step at a time."""
+    node = Node("here", tuple(os.sched_getaffinity(0)))
+    return PlacingWorkloadManager(inner, [node], "here", PosixFileSystem(), clock, lambda _: None)
 
 
 def test_a_step_is_started_and_ends_with_its_exit_code(world: World) -> None:
@@ -121,8 +182,8 @@ def test_the_first_step_that_cannot_start_ends_the_submission(world: World) -> N
     steps = [world.step("first", "runs"), world.step("second", "is missing"), world.step("third", "runs")]
     world.manager().submit(steps, world.report)
     assert [type(event) for event in world.of("second")] == [Refused]
-    assert isinstance(world.of("first")[0], Started)
-    assert world.of("third") == []
+    assert isinstance(world.wait_for("first", Started), Started)
+    assert not [name for name, _ in world.reports if name == "third"]
 
 
 def test_a_name_that_runs_is_refused_a_second_time(world: World) -> None:
@@ -135,7 +196,7 @@ def test_a_name_that_runs_is_refused_a_second_time(world: World) -> None:
 
 def test_a_step_that_is_asked_to_end_ends_by_sigterm(world: World) -> None:
     manager = world.manager()
-    manager.submit([world.step("a", "runs")], world.report)
+    world.start(manager, world.step("a", "runs"))
     manager.stop(["a"], grace=DEADLINE)
     assert world.ended("a").returncode == -15
 
@@ -155,7 +216,7 @@ def test_a_step_can_be_stopped_as_soon_as_its_start_is_told(world: World) -> Non
 
 def test_a_step_that_does_not_listen_is_killed(world: World) -> None:
     manager = world.manager()
-    manager.submit([world.step("a", "is stubborn")], world.report)
+    world.start(manager, world.step("a", "is stubborn"))
     _let_the_trap_be_set(world)
     manager.stop(["a"], grace=0.2)
     assert world.ended("a").returncode == -9
@@ -171,7 +232,7 @@ def test_stopping_what_does_not_run_is_no_error(world: World) -> None:
 
 def test_each_end_is_reported_once(world: World) -> None:
     manager = world.manager()
-    manager.submit([world.step("a", "runs")], world.report)
+    world.start(manager, world.step("a", "runs"))
     manager.stop(["a"], grace=DEADLINE)
     manager.stop(["a"], grace=DEADLINE)
     world.ended("a")
@@ -182,9 +243,10 @@ def test_each_end_is_reported_once(world: World) -> None:
 
 def test_another_manager_takes_over_a_running_step(world: World) -> None:
     first = world.manager()
-    first.submit([world.step("a", "runs")], lambda *_: None)
+    world.start(first, world.step("a", "runs"))
     handle = first.handle("a")
     first.close()
+    world.reports.clear()
     second = world.manager()
     assert second.attach(world.step("b", "runs"), handle, world.report)
     second.stop(["b"], grace=DEADLINE)
@@ -194,7 +256,7 @@ def test_another_manager_takes_over_a_running_step(world: World) -> None:
 
 def test_nothing_is_taken_over_once_it_ended(world: World) -> None:
     first = world.manager()
-    first.submit([world.step("a", "runs")], world.report)
+    world.start(first, world.step("a", "runs"))
     handle = first.handle("a")
     first.stop(["a"], grace=DEADLINE)
     world.ended("a")
@@ -213,13 +275,7 @@ def _not_implemented(_: int) -> int:
 
 def _let_the_trap_be_set(world: World) -> None:
     """Wait until the shell ignores SIGTERM, which a real one does a moment after its start."""
-    event = world.of("a")[0]
-    assert isinstance(event, Started)
-    status = Path(f"/proc/{event.native_id}/status")
     deadline = time.monotonic() + DEADLINE
-    while isinstance(world.managers[0], LocalWorkloadManager) and time.monotonic() < deadline:
-        with contextlib.suppress(FileNotFoundError, StopIteration):
-            ignored = next(line for line in status.read_text().splitlines() if line.startswith("SigIgn:"))
-            if int(ignored.split()[1], 16) & (1 << 14):
-                return
+    while not isinstance(world.clock, VirtualClock) and not (world.directory / "ready").exists():
+        assert time.monotonic() < deadline, "the program did not get ready"
         threading.Event().wait(0.005)

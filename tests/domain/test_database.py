@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -106,3 +107,30 @@ def test_the_last_port_may_be_that_of_the_last_server() -> None:
 def test_what_cannot_be_is_named(port: int, interface: str, db_nodes: int, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         Database("db", "/", port, interface, db_nodes)
+
+
+@given(st.floats(min_value=0, exclude_min=True, allow_infinity=False) | st.integers(1, 10**9))
+def test_a_lease_is_a_number_of_seconds(lease: float) -> None:
+    database = Database("db", "/", 0, "lo", 3, lease=lease)
+    assert {shard.lease for shard in database.plan(["127.0.0.1"], 6400, 16400)} == {float(lease)}
+
+
+def test_without_a_lease_there_is_none() -> None:
+    (shard,) = Database("db", "/", 0, "lo", 1).plan(["127.0.0.1"], 6400)
+    assert shard.lease is None
+
+
+@pytest.mark.parametrize(
+    ("lease", "error", "words"),
+    [
+        (0, ValueError, "above 0, .* not 0"),
+        (-0.5, ValueError, "above 0, .* not -0.5"),
+        (float("nan"), ValueError, "above 0, .* not nan"),
+        (float("inf"), ValueError, "above 0, .* not inf"),
+        ("60", TypeError, "a number of seconds, .* not '60'"),
+        (True, TypeError, "a number of seconds, .* not True"),
+    ],
+)
+def test_a_lease_that_cannot_be_is_refused(lease: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=f"lease must be .*{words}"):
+        Database("db", "/", 0, "lo", 1, lease=lease)

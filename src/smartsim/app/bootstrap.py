@@ -12,7 +12,9 @@ A platform that embeds experiments, and a test that wants no processes, hand in 
 
 from __future__ import annotations
 
+import os
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,9 +24,10 @@ from smartsim.adapters.eventlog.jsonl import JsonlEventLog
 from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.network.system import SystemNetwork
 from smartsim.adapters.process.subprocess import SubprocessRunner
-from smartsim.adapters.wlm.local import LocalWorkloadManager
 from smartsim.app.ml_uploads import connect
+from smartsim.app.workload_managers import workload_manager
 from smartsim.domain.errors import SSUnsupportedError
+from smartsim.domain.launchers import LAUNCHERS
 
 if TYPE_CHECKING:
     from smartsim.ports.clock import Clock
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from smartsim.ports.process_runner import ProcessRunner
     from smartsim.ports.workload_manager import WorkloadManager
 
-LAUNCHERS = ("local", "slurm", "pbs", "pals", "lsf", "sge", "cobalt", "flux", "dragon")
 EVENTS_FILE = ".smartsim/events.jsonl"
 
 
@@ -53,6 +55,7 @@ class Adapters:
         network: has interfaces and ports.
         processes: finds programs.
         connect: connects to databases, to put models and scripts there.
+        nodes: the names of those that the driver's own job has for steps; none outside of a job.
     """
 
     workload_manager: WorkloadManager
@@ -63,6 +66,7 @@ class Adapters:
     network: Network
     processes: ProcessRunner
     connect: Connect
+    nodes: Sequence[str] = ()
 
 
 def system_adapters(launcher: str, exp_path: str) -> Adapters:
@@ -77,15 +81,16 @@ def system_adapters(launcher: str, exp_path: str) -> Adapters:
     """
     if launcher not in LAUNCHERS:
         raise SSUnsupportedError(f"Launcher type not supported: {launcher}. Choose among {', '.join(LAUNCHERS)}, auto")
-    if launcher != "local":
-        raise SSUnsupportedError(f"Launcher {launcher} is not supported in this version yet: use launcher='local'")
+    files, clock, network, processes = PosixFileSystem(), SystemClock(), SystemNetwork(), SubprocessRunner()
+    manager, nodes = workload_manager(launcher, files, clock, processes, os.environ, network.hostname())
     return Adapters(
-        workload_manager=LocalWorkloadManager(),
+        workload_manager=manager,
         database_server=ValkeyServer(),
-        files=PosixFileSystem(),
+        files=files,
         event_log=JsonlEventLog(posixpath.join(exp_path, EVENTS_FILE)),
-        clock=SystemClock(),
-        network=SystemNetwork(),
-        processes=SubprocessRunner(),
+        clock=clock,
+        network=network,
+        processes=processes,
         connect=connect,
+        nodes=nodes,
     )

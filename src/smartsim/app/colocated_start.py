@@ -94,7 +94,7 @@ def await_ready(started: Sequence[Job], jobs: Jobs, files: FileReader, clock: Cl
     """Wait until the applications of some jobs have their databases.
 
     Args:
-        started: the jobs; those without a colocated database are passed over.
+        started: the jobs; those without a colocated database, and those that wait in a queue, are passed over.
         jobs: follows them.
         files: where nodes tell what became of their databases.
         clock: waits.
@@ -104,7 +104,7 @@ def await_ready(started: Sequence[Job], jobs: Jobs, files: FileReader, clock: Cl
     """
     deadline = clock.monotonic() + _LONGEST_START
     for job in started:
-        if job.colocated is None:
+        if job.colocated is None or job.state.status is SmartSimStatus.STATUS_QUEUED:
             continue
         while not _told(files, job.colocated, _READY):
             if problems := _texts(files, job.colocated):

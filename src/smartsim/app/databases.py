@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from smartsim.app.checkpoints import RecordedServer, read_checkpoint, record_driver, write_checkpoint
+from smartsim.app.checkpoints import RecordedServer, read_checkpoint, write_checkpoint
+from smartsim.app.drivers import record_driver
 from smartsim.app.jobs import Job, Jobs
 from smartsim.app.logs import get_logger
 from smartsim.app.orchestrator import Orchestrator
@@ -24,6 +26,8 @@ from smartsim.app.service import RunningShard, Service
 from smartsim.domain.client_environment import Endpoint
 from smartsim.domain.database import ShardPlan
 from smartsim.domain.errors import SmartSimError
+from smartsim.domain.settings.run import RunSettings
+from smartsim.domain.status import SmartSimStatus
 from smartsim.domain.steps import Step
 from smartsim.ports.database_server import Credentials, DatabaseServer, ServerFacts
 from smartsim.ports.file_system import FileSystem
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT = 60.0  # seconds that a shard has from its start to its first answer
 _PROBE_TIMEOUT = 5.0  # seconds that one answer may take
+_QUEUE_INTERVAL = 0.25  # seconds between two looks at a job that waits in the queue of a scheduler
 _PROBE_INTERVAL = 0.01  # seconds between two questions to a shard that is starting
 _JOIN_INTERVAL = 0.02  # seconds between two looks at a cluster that is forming
 _SAVE_TIMEOUT = 60.0  # seconds that a shard which answers may take to save its data before it ends
@@ -49,14 +54,14 @@ class ShardStart:
         plan: what it will be.
         credentials: of the administrator.
         password: of the applications; None for none.
-        argv: the server's command.
+        settings: how the server's command is run.
     """
 
     database: Orchestrator
     plan: ShardPlan
     credentials: Credentials
     password: str | None = field(repr=False)
-    argv: tuple[str, ...]
+    settings: RunSettings
 
 
 class Databases:
@@ -69,10 +74,18 @@ class Databases:
         network: has the interfaces and ports.
         clock: waits.
         launcher: the name of the launcher.
+        nodes: the names of those of the allocation that the driver runs in; none outside of one.
     """
 
     def __init__(
-        self, jobs: Jobs, server: DatabaseServer, files: FileSystem, network: Network, clock: Clock, launcher: str
+        self,
+        jobs: Jobs,
+        server: DatabaseServer,
+        files: FileSystem,
+        network: Network,
+        clock: Clock,
+        launcher: str,
+        nodes: Sequence[str] = (),
     ) -> None:
         self._jobs = jobs
         self._server = server
@@ -80,6 +93,7 @@ class Databases:
         self._network = network
         self._clock = clock
         self._launcher = launcher
+        self._nodes = nodes
         self._started: list[Orchestrator] = []
 
     def running(self) -> list[Orchestrator]:
@@ -123,15 +137,17 @@ class Databases:
             credentials = Credentials(ADMINISTRATOR, draw_secret())
             self._files.make_directory(database.path, 0o700)
             write_secret(self._files, administrators_file(database.path), credentials.password)
+            record_driver(self._files, database.path)
             password = None
             if database.password_file is not None:
                 password = draw_secret()
                 write_secret(self._files, database.password_file, password)
-            for plan in plans:
+            for index, plan in enumerate(plans):
                 command = self._server.command(plan, credentials, password)
                 for path, content in command.files.items():
                     self._files.write(path, content, 0o600)
-                starts.append(ShardStart(database, plan, credentials, password, command.argv))
+                settings = database.shard_settings(command.argv, index, self._nodes)
+                starts.append(ShardStart(database, plan, credentials, password, settings))
         return starts
 
     def await_ready(self, starts: Sequence[ShardStart], jobs: Sequence[Job]) -> None:
@@ -144,7 +160,11 @@ class Databases:
         Raises:
             SmartSimError: one ended instead, or did not answer in time; those that run are left to the caller.
         """
+        for job in jobs:
+            while job.state.status is SmartSimStatus.STATUS_QUEUED:
+                self._jobs.wait_ended([job], _QUEUE_INTERVAL)
         deadline = self._clock.monotonic() + START_TIMEOUT
+        starts = [self._await_place(start, job, deadline) for start, job in zip(starts, jobs, strict=True)]
         answers = [self._await_answer(start, job, deadline) for start, job in zip(starts, jobs, strict=True)]
         for database in {start.database: None for start in starts}:
             own = [index for index, start in enumerate(starts) if start.database is database]
@@ -157,13 +177,29 @@ class Databases:
                 self._started.append(database)
             self._write_checkpoint(database, shards)
 
+    def _await_place(self, start: ShardStart, job: Job, deadline: float) -> ShardStart:
+        """Return a shard with the place that it has chosen on its node, once it told."""
+        plan = start.plan
+        if plan.choice is None:
+            return start
+        while self._files.inspect(plan.choice.announcement) is None:
+            self._jobs.wait_ended([job], _PROBE_INTERVAL)
+            self._refuse_failed(start, job, deadline, "did not tell where it runs")
+        told = json.loads(self._files.read(plan.choice.announcement))
+        self._files.remove(plan.choice.announcement)
+        place = None if plan.place is None else replace(plan.place, bus_port=told["bus_port"])
+        bound = replace(plan, bind=tuple(told["bind"]), port=told["port"], place=place, choice=None)
+        get_logger(__name__).debug(f"{plan.name} runs on {told['host']}, at {bound.address}")
+        return replace(start, plan=bound)
+
     def _await_answer(self, start: ShardStart, job: Job, deadline: float) -> ServerFacts:
         while True:
             facts = self._server.probe(start.plan.address, start.credentials, _PROBE_TIMEOUT)
             # The process is looked at after the answer: what answered was this one, not one that took its port before.
             ready = facts is not None and facts.has_workers
             self._jobs.wait_ended([job], 0.0 if ready else _PROBE_INTERVAL)
-            self._refuse_failed(start, job, deadline, f"did not answer at {start.plan.address}")
+            missing = "did not answer" if facts is None else "had nothing that keeps its workers running"
+            self._refuse_failed(start, job, deadline, f"{missing} at {start.plan.address}")
             if facts is not None and ready:
                 return facts
 
@@ -256,6 +292,7 @@ class Databases:
             replicas=checkpoint.replicas,
             db_identifier=checkpoint.db_identifier,
             password=checkpoint.password,
+            lease=checkpoint.lease,
         )
         credentials = read_administrator(self._files, database.path)
         password = None if database.password_file is None else read_secret(self._files, database.password_file)
@@ -277,7 +314,7 @@ class Databases:
         database.bind(service)
         self._started.append(database)
         try:
-            record_driver(self._files, path, database)
+            record_driver(self._files, database.path)
         except OSError as error:  # a full disk is no reason to do without the database
             get_logger(__name__).warning(f"It was not recorded that {database.name} is in use: {error}")
         return database

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from smartsim.app import settings as settings_factories
+from smartsim.app import batch_settings as batch_settings_factories
+from smartsim.app import run_settings as run_settings_factories
 from smartsim.app.ensemble import Ensemble
 from smartsim.app.logs import get_logger
 from smartsim.app.model import Model
@@ -14,8 +15,9 @@ from smartsim.domain.client_environment import DEFAULT_IDENTIFIER
 from smartsim.domain.database import DEFAULT_PORT
 
 if TYPE_CHECKING:
+    from smartsim.app.batch_settings import BatchSettings
     from smartsim.app.bootstrap import Adapters
-    from smartsim.app.settings import BatchSettings, RunSettings
+    from smartsim.app.settings import RunSettings
     from smartsim.domain.parameters import Strategy
     from smartsim.domain.settings.container import Container
 
@@ -64,7 +66,7 @@ class EntityFactory:
         Raises:
             FileNotFoundError, TypeError: the program is not there, or cannot be executed.
         """
-        return settings_factories.create_run_settings(
+        return run_settings_factories.create_run_settings(
             self._launcher,
             exe,
             exe_args,
@@ -98,8 +100,15 @@ class EntityFactory:
         Raises:
             SmartSimError: the launcher has no batch jobs.
         """
-        return settings_factories.create_batch_settings(
-            self._launcher, nodes=nodes, time=time, queue=queue, account=account, batch_args=batch_args, **kwargs
+        return batch_settings_factories.create_batch_settings(
+            self._launcher,
+            nodes=nodes,
+            time=time,
+            queue=queue,
+            account=account,
+            batch_args=batch_args,
+            processes=self._adapters.processes,
+            **kwargs,
         )
 
     def create_model(
@@ -198,6 +207,7 @@ class EntityFactory:
         password: bool = False,
         io_threads: int | None = None,
         tls: bool = False,
+        lease: float | None = None,
         **kwargs: Any,
     ) -> Orchestrator:
         """Make a database.
@@ -222,6 +232,9 @@ class EntityFactory:
             io_threads: how many threads of each server read and write. None is one for every four CPUs that the server
                 has, at least one and 8 at most, and one for each shard of a cluster.
             tls: refused: the server has none.
+            lease: for how many seconds the database stays when its driver and all clients have gone. Then it saves, if
+                it keeps checkpoints (`enable_checkpoints`), and ends by itself. A driver that takes it over
+                (`reconnect_orchestrator`) renews the lease, and so does every client. None, the default, lets it stay.
             **kwargs: of the workers that run models: `threads_per_queue` (runs at once on each device),
                 `inter_op_threads` and `intra_op_threads` (of the framework), both also as `..._parallelism`.
 
@@ -250,7 +263,9 @@ class EntityFactory:
             password=password,
             io_threads=io_threads,
             tls=tls,
+            lease=lease,
             files=self._adapters.files,
+            processes=self._adapters.processes,
             queue=queue,
             **kwargs,
         )

@@ -94,7 +94,13 @@ class Experiment(EntityFactory):
             announce=self._with_logs(partial(announce_end, adapters.files)),
         )
         self._databases = Databases(
-            self._jobs, adapters.database_server, adapters.files, adapters.network, adapters.clock, self._launcher
+            self._jobs,
+            adapters.database_server,
+            adapters.files,
+            adapters.network,
+            adapters.clock,
+            self._launcher,
+            adapters.nodes,
         )
 
     @property
@@ -195,6 +201,7 @@ class Experiment(EntityFactory):
             launch = Launch(
                 self.name,
                 self.exp_path,
+                self._launcher,
                 self._jobs,
                 self._databases,
                 adapters.database_server,

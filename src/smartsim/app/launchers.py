@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from smartsim.adapters.process.subprocess import SubprocessRunner
+from smartsim.adapters.wlm.allocations.current import job_variable
+from smartsim.app.logs import get_logger
 from smartsim.domain.errors import ShellError
 from smartsim.ports.process_runner import Completed, ProcessRunner
 
 _PATIENCE = 5.0  # seconds for a server to answer, before it counts as not being there
-
-_INSIDE = (
-    ("FLUX_URI", "flux"),
-    ("PBS_JOBID", "pbs"),
-    ("LSB_JOBID", "lsf"),
-    ("COBALT_JOBID", "cobalt"),
-    ("SLURM_JOB_ID", "slurm"),
-    ("SLURM_JOBID", "slurm"),
-)
 
 Question: TypeAlias = tuple[tuple[str, ...], Callable[[Completed], bool]]
 
@@ -47,7 +41,7 @@ _SERVING: tuple[tuple[str, tuple[Question, ...]], ...] = (
 
 
 def detect_launcher(*, processes: ProcessRunner | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """Return the launcher that this machine has.
+    """Return the launcher that this machine has; the log says how it was found.
 
     Inside a job the environment tells. Elsewhere the servers of the workload managers are asked, since their client
     programs are often installed where no server answers.
@@ -63,24 +57,38 @@ def detect_launcher(*, processes: ProcessRunner | None = None, environment: Mapp
         >>> detect_launcher(environment={"SLURM_JOB_ID": "17"})
         'slurm'
     """
-    variables = os.environ if environment is None else environment
-    for variable, launcher in _INSIDE:
-        if variables.get(variable):
-            return launcher
-    # Grid Engine's own variable for the number of a job, JOB_ID, could be anybody's.
-    if variables.get("SGE_ROOT") and variables.get("JOB_ID"):
-        return "sge"
+    log = get_logger(__name__)
+    inside = job_variable(os.environ if environment is None else environment)
+    if inside is not None:
+        variable, launcher = inside
+        log.info(f"Detected launcher {launcher}: this process runs in a job of it ({variable} is set)")
+        return launcher
     runner = SubprocessRunner() if processes is None else processes
     for launcher, questions in _SERVING:
-        if all(_answered(runner, argv, accept) for argv, accept in questions):
+        said = _all_answered(runner, questions)
+        if said is not None:
+            log.info(f"Detected launcher {launcher}: {shlex.join(questions[-1][0])} answers {said!r}")
             return launcher
+    log.info("Detected launcher local: this machine has no workload manager that answers")
     return "local"
 
 
-def _answered(runner: ProcessRunner, argv: tuple[str, ...], accept: Callable[[Completed], bool]) -> bool:
+def _all_answered(runner: ProcessRunner, questions: Sequence[Question]) -> str | None:
+    """Return the first line of the last answer if all are as they should be; otherwise None."""
+    said = None
+    for argv, accept in questions:
+        said = _answered(runner, argv, accept)
+        if said is None:
+            return None
+    return said
+
+
+def _answered(runner: ProcessRunner, argv: tuple[str, ...], accept: Callable[[Completed], bool]) -> str | None:
+    """Return the first line of an answer that is as it should be; otherwise None."""
     if runner.find(argv[0]) is None:
-        return False
+        return None
     try:
-        return accept(runner.run(argv, timeout=_PATIENCE))
+        answer = runner.run(argv, timeout=_PATIENCE)
     except ShellError:
-        return False
+        return None
+    return next(iter(answer.stdout.strip().splitlines()), "") if accept(answer) else None

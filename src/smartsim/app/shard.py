@@ -37,6 +37,10 @@ def become_server(settings: dict[str, Any], socket: str | None = None, directory
         directory: that of the socket for clients, if it is to be removed after the end of the server.
     """
     program, *arguments = settings.pop("server")
+    if (choice := settings.pop("choice", None)) is not None:
+        from smartsim.app.shard_place import choose_place
+
+        arguments += choose_place(**choice)
     if (threads := settings.pop("io_threads", None)) is not None:
         # Behind the file of the configuration, and before what somebody asks for: the last one counts.
         arguments[1:1] = ["--io-threads", str(threads or choose_io_threads(len(os.sched_getaffinity(0))))]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import SupportsFloat
 
 from smartsim.domain.addresses import Address
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
@@ -43,17 +45,32 @@ class ClusterPlace:
 
 
 @dataclass(frozen=True)
+class NodesChoice:
+    """What a server chooses on the node that it comes to run on: its addresses, and ports that nobody has asked for.
+
+    Args:
+        interfaces: the network interfaces to listen on; see `choose_interfaces`.
+        announcement: the file in which it tells what it chose; absolute.
+    """
+
+    interfaces: tuple[str, ...]
+    announcement: str
+
+
+@dataclass(frozen=True)
 class ShardPlan:
     """One server process.
 
     Args:
         name: unique within the experiment.
         directory: where it keeps its files; absolute.
-        bind: IPv4 addresses that it listens on; clients are told the first.
-        port: TCP port.
+        bind: IPv4 addresses that it listens on; clients are told the first. None while they are the node's to choose.
+        port: TCP port; 0 while it is the node's to choose.
         workers: how the workers beside it run models.
         place: in the cluster; None for a database of one shard.
         io_threads: how many of its threads read and write; None leaves it to the default.
+        lease: seconds for which it stays when driver and clients have gone; None for ever.
+        choice: what it chooses on its node; None when it has been chosen.
     """
 
     name: str
@@ -63,6 +80,8 @@ class ShardPlan:
     workers: WorkerOptions = field(default_factory=WorkerOptions)
     place: ClusterPlace | None = None
     io_threads: int | None = None
+    lease: float | None = None
+    choice: NodesChoice | None = None
 
     @property
     def address(self) -> Address:
@@ -70,14 +89,17 @@ class ShardPlan:
         return Address.tcp(self.bind[0], self.port)
 
 
-def choose_interfaces(wanted: Sequence[str], available: Collection[str], *, local: bool) -> tuple[str, ...]:
+def choose_interfaces(
+    wanted: Sequence[str], available: Collection[str], *, local: bool, otherwise: str = _LOOPBACK
+) -> tuple[str, ...]:
     """Return the network interfaces that a database is to listen on.
 
     Args:
-        wanted: what was asked for; `["auto"]` takes the first fast interface (hsn*, ipogif*, ib*), or loopback when
+        wanted: what was asked for; `["auto"]` takes the first fast interface (hsn*, ipogif*, ib*), or another when
             there is none or the launcher is local.
         available: the interfaces that have an IPv4 address.
         local: whether the launcher is the local one.
+        otherwise: that other one.
 
     Raises:
         SmartSimError: one that was asked for does not exist; the message lists those that do.
@@ -86,7 +108,7 @@ def choose_interfaces(wanted: Sequence[str], available: Collection[str], *, loca
         fast = (
             [] if local else [name for kind in _FAST_INTERFACES for name in sorted(available) if name.startswith(kind)]
         )
-        wanted = fast[:1] or [_LOOPBACK]
+        wanted = fast[:1] or [otherwise]
     for name in wanted:
         if name not in available:
             raise SmartSimError(
@@ -109,6 +131,7 @@ class Database:
         replicas: how many copies of each shard run beside it.
         password: whether applications need a password, which is drawn at each start.
         io_threads: how many threads of each server read and write; None leaves it to the default.
+        lease: seconds for which it stays when driver and clients have gone; None for ever.
 
     Raises:
         SSUnsupportedError: for a number of shards that cannot be.
@@ -126,6 +149,7 @@ class Database:
         replicas: int = 0,
         password: bool = False,
         io_threads: int | None = None,
+        lease: float | None = None,
     ) -> None:
         self.name = check_entity_name(db_identifier)
         self.path = path
@@ -136,6 +160,7 @@ class Database:
         self.workers = workers
         self.needs_password = check_password(password)
         self.io_threads = check_io_threads(io_threads)
+        self.lease = check_lease(lease)
 
     @property
     def type(self) -> str:
@@ -162,23 +187,28 @@ class Database:
         """Whether the keys are parted among several shards."""
         return self.db_nodes > 1
 
-    def plan(self, addresses: Sequence[str], port: int, bus_port: int = 0) -> tuple[ShardPlan, ...]:
+    def plan(
+        self, addresses: Sequence[str], port: int, bus_port: int = 0, announcements: str | None = None
+    ) -> tuple[ShardPlan, ...]:
         """Return the servers to start: the shards in their order, and then the replicas, a round of them at a time.
 
         Args:
-            addresses: of the interfaces to listen on.
-            port: of the first server; each of the others has the next one.
+            addresses: of the interfaces to listen on; none when they are for the nodes to choose.
+            port: of the first server; each of the others has the next one. 0 when they are for the nodes to choose.
             bus_port: of the first server for the others of a cluster; so the next for the others.
+            announcements: what the files begin with in which servers tell what they chose on their nodes; absolute.
         """
         return tuple(
             ShardPlan(
                 name=shard_name(self.name, index),
                 directory=posixpath.normpath(self.path),
                 bind=tuple(addresses),
-                port=port + index,
+                port=port and port + index,
                 workers=self.workers,
-                place=self._place(index, bus_port + index) if self.is_cluster else None,
+                place=self._place(index, bus_port and bus_port + index) if self.is_cluster else None,
                 io_threads=self.io_threads,
+                lease=self.lease,
+                choice=None if announcements is None else NodesChoice(self.interfaces, f"{announcements}_{index}.json"),
             )
             for index in range(self.num_servers)
         )
@@ -269,6 +299,22 @@ def check_io_threads(threads: object) -> int | None:
     if number > _MOST_IO_THREADS:
         raise ValueError(f"io_threads must be at most {_MOST_IO_THREADS}, not {number}")
     return number
+
+
+def check_lease(lease: object) -> float | None:
+    """Return the seconds of a lease; None for none.
+
+    Raises:
+        TypeError, ValueError: it is no number, or not above 0.
+    """
+    if lease is None:
+        return None
+    if isinstance(lease, bool) or not isinstance(lease, SupportsFloat):
+        raise TypeError(f"lease must be a number of seconds, or None for no end, not {lease!r}")
+    seconds = float(lease)
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"lease must be a number of seconds above 0, or None for no end, not {lease!r}")
+    return seconds
 
 
 def check_password(password: object) -> bool:

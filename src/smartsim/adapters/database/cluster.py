@@ -37,11 +37,11 @@ def configuration(shard: ShardPlan, place: ClusterPlace, nodes_file: str) -> lis
         place: its place in the cluster.
         nodes_file: the name of its file of nodes, in quotes.
     """
+    addresses = [f"cluster-announce-ip {shard.bind[0]}", f"cluster-port {place.bus_port}"] if shard.bind else []
     return [
         "cluster-enabled yes",
         f"cluster-config-file {nodes_file}",
-        f"cluster-announce-ip {shard.bind[0]}",
-        f"cluster-port {place.bus_port}",
+        *addresses,
         # A shard that is lost takes its own keys along, not those of all others.
         "cluster-require-full-coverage no",
         f"cluster-node-timeout {_FORMING_TIMEOUT}",

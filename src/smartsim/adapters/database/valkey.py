@@ -11,6 +11,7 @@ import posixpath
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.database import access, cluster
@@ -45,8 +46,7 @@ class ValkeyServer:
             raise SSConfigError(f"The server module {self._module} is missing: reinstall smartsim-next")
         secret = secrets.token_urlsafe(24)
         lines = [
-            f"bind {' '.join(shard.bind)}",
-            f"port {shard.port}",
+            *([f"bind {' '.join(shard.bind)}", f"port {shard.port}"] if shard.bind else []),
             # The doors are the access rules below, not a guess by address.
             "protected-mode no",
             # Not even the administrator loads code, or writes to other files, while the server runs.
@@ -73,7 +73,7 @@ class ValkeyServer:
             files[nodes] = cluster.first_nodes(shard.place).encode()
         configuration, settings, password_file = f"{base}.conf", f"{base}.json", f"{base}_worker_password"
         workers = shard.workers
-        started = {
+        started: dict[str, object] = {
             "name": shard.name,
             "directory": shard.directory,
             "server": [self.find_program(), configuration],
@@ -85,7 +85,10 @@ class ValkeyServer:
             "threads": workers.threads_per_queue or 1,
             "intra_op": workers.intra_op_parallelism or 0,
             "inter_op": workers.inter_op_parallelism or 0,
+            "lease": shard.lease,
         }
+        if shard.choice is not None:
+            started["choice"] = {**asdict(shard.choice), "port": shard.port, "in_cluster": shard.place is not None}
         files |= {
             configuration: "\n".join(lines).encode() + b"\n",
             settings: json.dumps(started, indent=2).encode() + b"\n",

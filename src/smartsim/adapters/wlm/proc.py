@@ -28,6 +28,12 @@ def identity(pid: int) -> str | None:
         return f"{stream.read().strip()}/{fields[_START_TIME]}"
 
 
+def runs(pid: int, known: str) -> bool:
+    """Return whether a process of some identity runs: one that has ended and that nobody has waited for does not."""
+    fields = stat_fields(pid)
+    return fields is not None and fields[_STATE] not in "ZX" and identity(pid) == known
+
+
 def sessions() -> dict[int, set[int]]:
     """Return the process groups in which processes run (zombies do not), by the id of their session."""
     found: dict[int, set[int]] = {}

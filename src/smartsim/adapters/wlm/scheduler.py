@@ -32,7 +32,8 @@ class JobFacts:
     Args:
         phase: where it stands.
         returncode: its exit code once it ended, negative for a signal; None when the scheduler does not tell.
-        reason: why it ended, or waits, in words; empty when there is nothing to say: an exit code says it all.
+        reason: why it ended, in words, empty when its exit code says it all; or why it waits when that will not pass by
+            itself, of which users are warned: empty for a job whose turn comes.
         cancelled_by: who ended it, in words, when it was cancelled.
     """
 
@@ -51,19 +52,26 @@ class Scheduler(Protocol):
     name: str
     """The launcher's name."""
     element_variable: str
-    """The variable with the index of an array's element, counted from 0 or 1 as `header` asks; empty without arrays."""
+    """The variable with the index of an array's element; empty without arrays."""
+    first_element: int
+    """What that variable says in the first element, as `header` asks: 0 or 1."""
 
     def header(self, batch: Batch, elements: int) -> Sequence[str]:
         """Return the first lines of the script: the shebang, and what the scheduler reads.
 
         Args:
             batch: the job.
-            elements: of the array, when `batch.array`.
+            elements: of the array, two at least, when `batch.array`.
         """
         ...
 
-    def submission(self, batch: Batch) -> Command:
-        """Return the command that submits the script, once it is written."""
+    def submission(self, batch: Batch, elements: int) -> Command:
+        """Return the command that submits the script, once it is written.
+
+        Args:
+            batch: the job.
+            elements: of the array, two at least, when `batch.array`.
+        """
         ...
 
     def job_id(self, answer: Completed) -> str:
@@ -79,19 +87,29 @@ class Scheduler(Protocol):
         ...
 
     def query(self, jobs: Collection[str]) -> Command:
-        """Return the one command that asks after all jobs."""
+        """Return the one command that asks after all jobs, and all elements of those that are arrays.
+
+        Args:
+            jobs: what `job_id` returned; so for `facts`, `accounting` and `accounted`.
+        """
         ...
 
     def facts(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, JobFacts]:
-        """Return what a query says, by job and element; those that the scheduler does not know are missing.
+        """Return what a query says, by job, or by element (`element_id`) for arrays.
+
+        Those that the scheduler does not know are missing. More than was asked after may be there.
 
         Raises:
             LauncherError: the scheduler did not answer: it says nothing of any job.
         """
         ...
 
-    def accounting(self, jobs: Collection[str]) -> Sequence[Command]:
-        """Return the commands that ask after jobs which the queue has forgotten; none when nobody remembers them."""
+    def accounting(self, jobs: Mapping[str, str]) -> Sequence[Command]:
+        """Return the commands that ask after jobs which the queue has forgotten; none when nobody remembers them.
+
+        Args:
+            jobs: the directory of each (`Batch.directory`).
+        """
         ...
 
     def accounted(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, JobFacts]:
@@ -99,5 +117,10 @@ class Scheduler(Protocol):
         ...
 
     def cancellation(self, jobs: Collection[str], *, force: bool) -> Command:
-        """Return the command that ends jobs: politely (their processes get a SIGTERM first), or by force."""
+        """Return the command that ends jobs: politely (their processes get a SIGTERM first), or by force.
+
+        Args:
+            jobs: whole jobs, and elements of arrays.
+            force: whether they were asked before, and did not end.
+        """
         ...

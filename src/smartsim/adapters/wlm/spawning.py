@@ -6,8 +6,10 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
+from smartsim.domain.cpu_sets import format_cpus
 from smartsim.domain.errors import ShellError
 from smartsim.domain.steps import Step
 
@@ -30,15 +32,16 @@ def spawn(step: Step, environment: Mapping[str, str], stdin: int) -> int:
     try:
         stderr = os.open(step.stderr, _CREATE, 0o666)
         try:
-            child = subprocess.Popen(
-                step.command,
-                cwd=step.working_directory,
-                env={**environment, **step.environment},
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
+            with _bound(step.cpus):
+                child = subprocess.Popen(
+                    step.command,
+                    cwd=step.working_directory,
+                    env={**environment, **step.environment},
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
         finally:
             os.close(stderr)
     finally:
@@ -46,6 +49,20 @@ def spawn(step: Step, environment: Mapping[str, str], stdin: int) -> int:
     # The step may outlive this process, and this object's owner waits on the pid: nothing is left for `Popen` to do.
     child.returncode = 0
     return child.pid
+
+
+@contextmanager
+def _bound(cpus: Collection[int]) -> Iterator[None]:
+    """Bind this thread, and so what it starts, to some CPUs; to none leaves it as it is."""
+    if not cpus:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def refusal(step: Step, environment: Mapping[str, str], error: Exception) -> ShellError:
@@ -71,6 +88,9 @@ def _reason(step: Step, environment: Mapping[str, str], error: Exception) -> str
         return f"{program} may not be executed ({error.strerror}): make it executable with chmod +x"
     if error.errno == errno.ENOEXEC:
         return f"{program} is no program for this machine, nor a script whose first line names its interpreter (#!...)"
+    if error.errno == errno.EINVAL and step.cpus:
+        own = format_cpus(os.sched_getaffinity(0))
+        return f"it cannot be bound to the CPUs {format_cpus(step.cpus)} of this machine: this process has {own}"
     if error.errno == errno.E2BIG:
         return "its arguments and environment are too long for this system: pass long values in a file"
     return f"{error.strerror or error}"

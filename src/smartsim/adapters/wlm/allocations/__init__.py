@@ -1,0 +1,1 @@
+"""What the job of a scheduler that this process runs in says of itself."""

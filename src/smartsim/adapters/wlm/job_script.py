@@ -1,0 +1,267 @@
+"""The script of a batch job: it starts members side by side, and keeps what becomes of each in files.
+
+In the directory of the job, `member` being the step's name, and every file complete once it ends in a line end::
+
+    <member>.started    when (microseconds since the epoch), and the process group that it leads
+    <member>.exit       when, its exit code (128 and the number for a signal), and the signals that the job was sent
+    <member>.stop       written from outside: in how many microseconds it gets a SIGTERM, and in how many a SIGKILL
+
+The script needs bash 4.1, and nothing of the driver.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smartsim.domain.errors import LauncherError
+from smartsim.domain.steps import Batch, Step
+
+STARTED, EXIT, STOP = ".started", ".exit", ".stop"
+_MICRO = 1_000_000
+_SHELL_SIGNAL = 128  # what a shell adds to the number of the signal that ended a program
+
+
+@dataclass(frozen=True)
+class Elements:
+    """How the script knows which element of a job array it runs as.
+
+    Args:
+        variable: the variable that the scheduler sets; empty in a job of its own.
+        first: what it says in the first element.
+    """
+
+    variable: str = ""
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class MemberStart:
+    """What the script keeps of a member's start.
+
+    Args:
+        at: when, by the clock of its node, in seconds since the epoch.
+        group: the process group that it leads there.
+    """
+
+    at: float
+    group: int
+
+
+@dataclass(frozen=True)
+class MemberExit:
+    """What the script keeps of a member's end.
+
+    Args:
+        at: when, by the clock of its node, in seconds since the epoch.
+        returncode: its exit code; negative for the signal that ended it; None if that is not to be believed.
+        signals: what the job was sent before, by the scheduler or on its behalf.
+    """
+
+    at: float
+    returncode: int | None
+    signals: tuple[str, ...] = ()
+
+
+def render(batch: Batch, header: Sequence[str], members: Sequence[Step], elements: Elements = Elements()) -> str:
+    """Return the text of a script.
+
+    Its exit code is 0 if all members end with 0, and otherwise that of the first of them that does not.
+
+    Args:
+        batch: the job.
+        header: the first lines, those for the scheduler among them.
+        members: what runs in it.
+        elements: how an element of an array knows which member it runs.
+
+    Raises:
+        LauncherError: its shebang starts another shell.
+    """
+    if "bash" not in batch.shebang:
+        raise LauncherError(
+            f"The script of job {batch.name} cannot run under {batch.shebang!r}: it needs bash, such as #!/bin/bash"
+        )
+    where = [
+        f"_directory={shlex.quote(batch.directory)}",
+        f"_element=${{{elements.variable}:-}}" if elements.variable else "_element=",
+    ]
+    lines = (_member(elements.first + index, step) for index, step in enumerate(members))
+    return "\n".join([*header, *batch.preamble, "", *where, _FUNCTIONS, *lines, "", "wait_for_members", ""])
+
+
+def parse_started(content: bytes) -> MemberStart | None:
+    """Return what a start file says; None when it is not complete yet."""
+    words = _words(content)
+    return None if words is None else MemberStart(int(words[0]) / _MICRO, int(words[1]))
+
+
+def parse_exit(content: bytes) -> MemberExit | None:
+    """Return what an exit file says; None when it is not complete yet."""
+    words = _words(content)
+    return None if words is None else MemberExit(int(words[0]) / _MICRO, returncode_of(int(words[1])), tuple(words[2:]))
+
+
+def returncode_of(status: int) -> int:
+    """Return the exit code of a program by what a shell makes of it, in which signals look like codes above 128.
+
+    Example:
+        >>> returncode_of(7), returncode_of(137), returncode_of(255)
+        (7, -9, 255)
+    """
+    number = status - _SHELL_SIGNAL
+    return -number if number in set(signal.Signals) else status
+
+
+def stop_content(term: float, kill: float) -> bytes:
+    """Return what a stop file says.
+
+    Args:
+        term: seconds before the SIGTERM.
+        kill: seconds before the SIGKILL.
+    """
+    return f"{round(term * _MICRO)} {round(kill * _MICRO)}\n".encode()
+
+
+def file_of(directory: str, member: str, ending: str) -> str:
+    """Return the path of one of a member's files."""
+    return posixpath.join(directory, member + ending)
+
+
+def _words(content: bytes) -> list[str] | None:
+    return content.decode().split() if content.endswith(b"\n") else None
+
+
+def _member(index: int, step: Step) -> str:
+    environment = [f"{name}={value}" for name, value in step.environment.items()]
+    command = ["env", *environment, *step.command] if environment else step.command
+    return shlex.join(["member", str(index), step.name, step.working_directory, step.stdout, step.stderr, *command])
+
+
+# A process of its own watches each member, whose process group can be told to end without it, so that every end is
+# written down. It waits for the member in the foreground: bash's `wait`, when a signal interrupts it, may lose the exit
+# code. The script itself waits at a pipe on which those processes say that they are done, and looks for stop files once
+# a second. It passes signals on to members; since a scheduler may send them to every process, once in a second is
+# enough. Names begin with an underscore so that no exported variable of the members is changed.
+_FUNCTIONS = r"""
+set +efu
+IFS=$' \t\n'
+_signals=(TERM INT HUP USR1 USR2 XCPU)
+_names=() _watchers=() _codes=() _term_at=() _kill_at=() _seen=() _time=0 _looked=$SECONDS
+declare -A _index_of _passed
+exec {_ends}<> <(:)
+
+_now() {
+    _time=${EPOCHREALTIME:-$(date +%s.%6N)}
+    _time=${_time/[.,]/}
+}
+
+_keep() {
+    _now
+    printf '%s\n' "$_time ${*:2}" > "$_directory/$_name$1"
+}
+
+member() {
+    local _index=$1 _name=$2 _where=$3 _out=$4 _err=$5
+    shift 5
+    [[ -z $_element || $_element == "$_index" ]] || return
+    # The scheduler starts the job a second time: this member had ended.
+    [[ ! -s $_directory/$_name.exit ]] || return
+    _names[_index]=$_name
+    _index_of[$_name]=$_index
+    _watch "$@" &
+    _watchers[_index]=$!
+}
+
+_watch() {
+    local _code _signal
+    for _signal in "${_signals[@]}"; do trap "_seen+=($_signal)" "$_signal"; done
+    if [[ -e $_directory/$_name.stop ]]; then
+        _code=143
+    else
+        : > "$_out"
+        : > "$_err"
+        exec 2> /dev/null
+        set -m
+        (_run "$@") < /dev/null >> "$_out" 2>> "$_err" {_ends}>&-
+        _code=$?
+        # What it left behind ends with it.
+        _send TERM "$_name"
+    fi
+    _keep .exit "$_code" "${_seen[@]}"
+    echo "$_index $_code" >&"$_ends"
+}
+
+_run() {
+    _keep .started "$BASHPID"
+    # What came while there was no member to pass it on to.
+    for _signal in "${_seen[@]}"; do kill -s "$_signal" "$BASHPID"; done
+    cd -- "$_where" && exec -- "$@"
+}
+
+_send() {
+    local _lines
+    # Not `read`: while another one waits, that would wait for ever.
+    mapfile -t _lines < "$_directory/$2.started" && kill -s "$1" -- "-${_lines[0]#* }"
+}
+
+_pass() {
+    local _index
+    [[ ${_passed[$1]} != "$SECONDS" ]] || return
+    _passed[$1]=$SECONDS
+    for _index in "${!_watchers[@]}"; do
+        kill -s "$1" "${_watchers[_index]}"
+        _send "$1" "${_names[_index]}"
+    done 2> /dev/null
+}
+
+_look_for_stops() {
+    local _file _name _index _lines _words
+    _looked=$SECONDS
+    for _file in "$_directory"/*.stop; do
+        _name=${_file##*/}
+        _name=${_name%.stop}
+        _index=${_index_of[$_name]}
+        [[ $_index && ${_watchers[_index]} ]] || continue
+        _now
+        if [[ ! ${_kill_at[_index]} ]]; then
+            mapfile -t _lines < "$_file" && [[ -s $_directory/$_name.started ]] || continue
+            _words=(${_lines[0]})
+            _term_at[_index]=$((_time + _words[0]))
+            _kill_at[_index]=$((_time + _words[1]))
+        fi
+        if [[ ${_term_at[_index]} ]] && ((_time >= _term_at[_index])); then
+            _send TERM "$_name"
+            unset "_term_at[_index]"
+        fi
+        ((_time < _kill_at[_index])) || _send KILL "$_name"
+    done 2> /dev/null
+}
+
+wait_for_members() {
+    local _index _code
+    while ((${#_watchers[@]})); do
+        if read -r -t "$((${#_kill_at[@]} == 0)).1" -u "$_ends" _index _code; then
+            _codes[_index]=$_code
+            unset "_watchers[_index]" "_kill_at[_index]"
+        else
+            # Somebody may have killed what watches a member.
+            for _index in "${!_watchers[@]}"; do
+                kill -s 0 "${_watchers[_index]}" || [[ -s $_directory/${_names[_index]}.exit ]] && continue
+                _codes[_index]=137
+                unset "_watchers[_index]" "_kill_at[_index]"
+            done 2> /dev/null
+        fi
+        ((_looked == SECONDS && ${#_kill_at[@]} == 0)) || _look_for_stops
+    done
+    for _code in "${_codes[@]}"; do ((_code == 0)) || exit "$_code"; done
+    exit 0
+}
+
+for _signal in "${_signals[@]}"; do
+    # Lines before this may have a use of their own for it.
+    [[ $(trap -p "$_signal") ]] || trap "_pass $_signal; _look_for_stops" "$_signal"
+done
+"""

@@ -1,0 +1,213 @@
+"""Steps that share an allocation: each gets nodes, CPUs and GPUs of its own, and waits until there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from smartsim.adapters.wlm.turns import Phase, Turn, Turns
+from smartsim.domain.demands import settle
+from smartsim.domain.errors import LauncherError
+from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Refused
+from smartsim.domain.resources import Lease, Node, Share
+from smartsim.domain.settings.lease_words import needs, placed, unplaced
+
+if TYPE_CHECKING:
+    from smartsim.domain.settings.mpi import MpiFlavour
+    from smartsim.domain.steps import Step
+    from smartsim.ports.clock import Clock
+    from smartsim.ports.file_system import FileSystem
+    from smartsim.ports.workload_manager import Report, WorkloadManager
+
+WAITING = "waiting"
+"""What stands for the id of a step that waits for its turn."""
+
+_LEASE = "lease"
+
+
+class PlacingWorkloadManager:
+    """Starts steps by another workload manager, each on a part of an allocation that nobody else has meanwhile.
+
+    Steps with a `request` wait, in order, until there is room for them (`domain.placement` has the rule). Those that
+    have to are reported as queued, under the id "waiting". Steps without a request are passed on at once, to run beside
+    the others, and so are those of batch jobs.
+
+    Args:
+        inner: starts and stops the steps.
+        nodes: of the allocation, in the scheduler's order.
+        here: the name of the node that the driver runs on, which need not be one of these.
+        files: takes the files that run commands read, beside the outputs of the steps.
+        clock: tells the time.
+        flavour: returns whose the program is that starts ranks of MPI; None when it is unknown.
+        binds: whether the numbers of CPUs are those of the nodes, so that ranks can be bound to them.
+    """
+
+    def __init__(
+        self,
+        inner: WorkloadManager,
+        nodes: Sequence[Node],
+        here: str,
+        files: FileSystem,
+        clock: Clock,
+        flavour: Callable[[str], MpiFlavour | None],
+        *,
+        binds: bool = True,
+    ) -> None:
+        self._inner = inner
+        self._nodes = tuple(nodes)
+        self._here = here
+        self._files = files
+        self._clock = clock
+        self._flavour = flavour
+        self._binds = binds
+        self._turns = Turns(nodes)
+
+    def submit(self, steps: Sequence[Step], report: Report) -> None:
+        """Start steps, or have them wait, in order, until one cannot be started."""
+        for asks, group in groupby(steps, lambda step: step.batch is None and step.request is not None):
+            alike = list(group)
+            if not (all(self._submit(step, report) for step in alike) if asks else self._pass_on(alike, report)):
+                return
+
+    def stop(self, names: Collection[str], grace: float) -> None:
+        """Have steps end; those that wait end at once."""
+        withdrawn, others = self._turns.stop(names, grace)
+        if others:
+            self._inner.stop(others, grace)
+        for turn in withdrawn:
+            turn.report(turn.name, Ended(self._clock.now(), None))
+        self._start_due()
+
+    def attach(self, step: Step, handle: Mapping[str, object], report: Report) -> bool:
+        """Take over a step that an earlier driver started, with what is free of its lease."""
+        lease = _read(handle.get(_LEASE))
+        if lease is None:
+            return self._inner.attach(step, handle, report)
+        turn = Turn(step, report)
+        self._turns.follow(turn, lease)
+        attached = self._inner.attach(step, handle, partial(self._tell, turn))
+        if attached:
+            self._has_started(turn)
+        else:
+            self._turns.ended(turn)
+            self._start_due()
+        return attached
+
+    def handle(self, name: str) -> Mapping[str, object]:
+        """Return what another driver needs to attach to a step, and its lease."""
+        turn = self._turns.find(name)
+        if turn is None:
+            return self._inner.handle(name)
+        if turn.phase not in (Phase.STARTING, Phase.STARTED):
+            raise LauncherError(f"Step {name} is not running: it waits for what others have of the allocation")
+        return {**self._inner.handle(name), _LEASE: _write(turn.lease)}
+
+    def close(self) -> None:
+        """Follow the steps no longer. Those that wait will never start: they are reported as cancelled."""
+        for turn in self._turns.close():
+            self._abandon(turn)
+        self._inner.close()
+
+    def _pass_on(self, steps: Sequence[Step], report: Report) -> bool:
+        """Start steps that have no lease; return whether none was refused."""
+        refused = []
+
+        def told(name: str, event: JobEvent) -> None:
+            if isinstance(event, Refused):
+                refused.append(name)
+            report(name, event)
+
+        self._inner.submit([step if step.batch is not None else unplaced(step) for step in steps], told)
+        return not refused
+
+    def _submit(self, step: Step, report: Report) -> bool:
+        """Start a step, or have it wait; return whether it was not refused."""
+        try:
+            request = needs(step, self._here)
+            if request is None:
+                return self._pass_on([step], report)
+            turn = Turn(step, report, settle(step.name, request, self._nodes))
+            if step.ranks == "mpirun":
+                turn.flavour = self._flavour(step.launch[0])
+            at_once = self._turns.add(turn)
+        except LauncherError as error:
+            report(step.name, Refused(self._clock.now(), error))
+            return False
+        if at_once:
+            self._start(turn)
+        else:
+            self._wait(turn)
+        self._start_due()
+        return not turn.refused
+
+    def _wait(self, turn: Turn) -> None:
+        # Told before it can start, so that nothing is told of its start before.
+        turn.waited = True
+        turn.report(turn.name, Queued(self._clock.now(), WAITING))
+        if not self._turns.queue(turn):
+            self._abandon(turn)
+
+    def _abandon(self, turn: Turn) -> None:
+        by = "" if turn.stop is not None else "its driver, which ended before there was room for it"
+        turn.report(turn.name, Ended(self._clock.now(), None, cancelled_by=by))
+
+    def _start_due(self) -> None:
+        """Start the steps for which there is room; when somebody does already, they do it for all."""
+        while (turn := self._turns.next()) is not None:
+            try:
+                self._start(turn)
+            finally:
+                self._turns.next_done()
+
+    def _start(self, turn: Turn) -> None:
+        request = turn.demand.request
+        try:
+            step, files = placed(turn.step, request, turn.lease, self._nodes, turn.flavour, binds=self._binds)
+            for path, content in files.items():
+                self._files.write(path, content)
+        except OSError as error:
+            reason = f"Cannot write {error.filename}, which tells its run command of its nodes: {error.strerror}"
+            self._tell(turn, turn.name, Refused(self._clock.now(), LauncherError(f"{turn.name}: {reason}")))
+        except LauncherError as error:
+            self._tell(turn, turn.name, Refused(self._clock.now(), error))
+        else:
+            self._inner.submit([step], partial(self._tell, turn))
+            self._has_started(turn)
+
+    def _has_started(self, turn: Turn) -> None:
+        grace = self._turns.started(turn)
+        if grace is not None:
+            self._inner.stop([turn.name], grace)
+
+    def _tell(self, turn: Turn, name: str, event: JobEvent) -> None:
+        """Report what is said of a step; once it is over others may have their turn."""
+        if isinstance(event, Queued) and turn.waited:
+            return
+        if isinstance(event, Refused) and turn.waited:
+            event = Ended(event.at, None, str(event.error))
+        turn.refused = isinstance(event, Refused)
+        over = isinstance(event, Refused | Ended)
+        if over:
+            self._turns.ended(turn)
+        turn.report(name, event)
+        if over:
+            self._start_due()
+
+
+def _write(lease: Lease) -> list[dict[str, object]]:
+    return [
+        {"node": share.node, "tasks": share.tasks, "cpus": list(share.cpus), "gpus": list(share.gpus)}
+        for share in lease.shares
+    ]
+
+
+def _read(value: object) -> Lease | None:
+    """Return a lease that `_write` wrote; None for anything else."""
+    shares = []
+    for share in value if isinstance(value, list) else ():
+        match share:
+            case {"node": str(node), "tasks": int(tasks), "cpus": list(cpus), "gpus": list(gpus)}:
+                shares.append(Share(node, tasks, tuple(cpus), tuple(gpus)))
+    return Lease(tuple(shares)) if shares else None

@@ -1,0 +1,122 @@
+"""What a launcher runs steps with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from smartsim.adapters.wlm.local import LocalWorkloadManager
+from smartsim.app.logs import get_logger
+from smartsim.domain.errors import LauncherError, ShellError, SSUnsupportedError
+
+if TYPE_CHECKING:
+    from smartsim.adapters.wlm.scheduler import Scheduler
+    from smartsim.domain.resources import Node
+    from smartsim.domain.settings.mpi import MpiFlavour
+    from smartsim.ports.clock import Clock
+    from smartsim.ports.file_system import FileSystem
+    from smartsim.ports.process_runner import ProcessRunner
+    from smartsim.ports.workload_manager import WorkloadManager
+
+_PATIENCE = 10.0  # seconds that a program has to say which version it is
+
+
+def workload_manager(
+    launcher: str,
+    files: FileSystem,
+    clock: Clock,
+    processes: ProcessRunner,
+    environment: Mapping[str, str],
+    host: str,
+) -> tuple[WorkloadManager, tuple[str, ...]]:
+    """Return what runs the steps of a launcher, and the names of the nodes that the driver's own job has for them.
+
+    Args:
+        launcher: its name.
+        files: where steps write.
+        clock: tells the time, and waits.
+        processes: runs the programs of schedulers.
+        environment: the variables of this process.
+        host: the name of this machine.
+
+    Raises:
+        SSUnsupportedError: there is no such launcher in this version.
+    """
+    children: WorkloadManager = LocalWorkloadManager()
+    if launcher == "local":
+        return children, ()
+    # Only what is needed is imported: most experiments run on one launcher, or none.
+    from smartsim.adapters.wlm.batch_jobs import BatchJobs
+    from smartsim.adapters.wlm.placing import PlacingWorkloadManager
+    from smartsim.adapters.wlm.scheduled import ScheduledWorkloadManager
+
+    log = get_logger(__name__).log
+    jobs = BatchJobs(_scheduler(launcher), processes, files, clock, log)
+    if launcher == "slurm":
+        from smartsim.adapters.wlm.slurm_steps import SrunSteps
+
+        allocation = environment.get("SLURM_JOB_ID", environment.get("SLURM_JOBID", ""))
+        children = SrunSteps(children, processes, clock, log, allocation)
+    nodes = _nodes(launcher, environment, processes)
+    if nodes:
+        children = PlacingWorkloadManager(
+            children, nodes, host, files, clock, lambda program: _flavour(program, processes)
+        )
+    return ScheduledWorkloadManager(children, jobs), tuple(node.name for node in nodes)
+
+
+def _nodes(launcher: str, environment: Mapping[str, str], processes: ProcessRunner) -> tuple[Node, ...]:
+    from smartsim.adapters.wlm.allocations.current import current_job, job_variable
+
+    found = job_variable(environment)
+    if found is None or found[1] != launcher.replace("pals", "pbs"):
+        return ()
+    job = current_job(launcher, environment, processes)
+    try:
+        return () if job is None else job.nodes()
+    except LauncherError as error:
+        get_logger(__name__).warning(
+            f"What the nodes of this job have cannot be told: {error}. Steps are started at once, and may share CPUs"
+        )
+        return ()
+
+
+def _flavour(program: str, processes: ProcessRunner) -> MpiFlavour | None:
+    from smartsim.domain.settings.mpi import mpi_flavour
+
+    try:
+        answer = processes.run((program, "--version"), _PATIENCE)
+    except ShellError:
+        return None
+    return mpi_flavour(f"{answer.stdout}\n{answer.stderr}")
+
+
+def _scheduler(launcher: str) -> Scheduler:
+    """Return what a launcher submits batch jobs to."""
+    match launcher:
+        case "slurm":
+            from smartsim.adapters.wlm.slurm import Slurm
+
+            return Slurm()
+        case "pbs" | "pals":
+            from smartsim.adapters.wlm.pbs import Pbs
+
+            return Pbs()
+        case "lsf":
+            from smartsim.adapters.wlm.lsf import Lsf
+
+            return Lsf()
+        case "sge":
+            from smartsim.adapters.wlm.sge import Sge
+
+            return Sge()
+        case "cobalt":
+            from smartsim.adapters.wlm.cobalt import Cobalt
+
+            return Cobalt()
+        case "flux":
+            from smartsim.adapters.wlm.flux import Flux
+
+            return Flux()
+        case _:
+            raise SSUnsupportedError(f"Launcher {launcher} is not supported in this version yet: use launcher='local'")
