@@ -294,8 +294,7 @@ def test_members_run_as_elements_of_a_job_array(exp: Experiment) -> None:
 
 
 def test_one_member_of_a_batch_job_can_be_stopped(exp: Experiment) -> None:
-    batch = exp.create_batch_settings(nodes=1, time="00:05:00")
-    batch.set_cpus_per_task(2)
+    batch = exp.create_batch_settings(nodes=1, time="00:05:00", batch_args={"cpus-per-task": "2"})
     program = "echo on; while [ ! -e go ]; do sleep 0.1; done"
     ensemble = exp.create_ensemble("member", batch_settings=batch, run_settings=shell(exp, program), replicas=2)
     exp.start(ensemble, block=False)
@@ -315,8 +314,10 @@ def test_a_database_in_a_batch_job_is_taken_over_by_another_driver(slurm: Slurm,
     with Experiment("later", exp.exp_path, launcher="slurm") as later:
         found = later.reconnect_orchestrator(database.checkpoint_file)
         assert found.get_address() == addresses
-        settings = shell(later, SERVED)
-        settings.exe, settings.exe_args = [sys.executable], ["-c", SERVED, "cluster", "x"]
+        script = Path(exp.exp_path, "served.py")
+        script.write_text(SERVED)
+        settings = later.create_run_settings(sys.executable, [str(script), "cluster", "x"])
+        settings.set_tasks(1)
         batch = later.create_batch_settings(nodes=1, time="00:05:00", batch_args={"mem": "1800"})
         model = later.create_model("m", settings, batch_settings=batch)
         later.start(model, block=True)

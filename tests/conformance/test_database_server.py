@@ -111,7 +111,8 @@ def shard(prepare: Start, tmp_path: Path) -> Running:
 def started_cluster(prepare: Start, tmp_path: Path, replicas: int) -> list[Running]:
     """Three shards that are ready, and no cluster yet."""
     database = Database("db", f"{tmp_path}/a directory", 0, "lo", 3, replicas=replicas)
-    servers = prepare(database.plan(["127.0.0.1"], *free_ports(database.num_servers, 2)))
+    port, bus_port = free_ports(database.num_servers, 2)
+    servers = prepare(database.plan(["127.0.0.1"], port, bus_port))
     for server in servers:
         server.start()
     for server in servers:
