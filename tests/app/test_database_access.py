@@ -20,7 +20,8 @@ DEADLINE = 30.0
 _ALLOWED = """
 AI.CONFIG AI.DAGEXECUTE AI.DAGEXECUTE_RO AI.DAGRUN AI.DAGRUN_RO AI.INFO AI.MODELDEL AI.MODELEXECUTE AI.MODELGET
 AI.MODELRUN AI.MODELSET AI.MODELSTORE AI.SCRIPTDEL AI.SCRIPTEXECUTE AI.SCRIPTGET AI.SCRIPTRUN AI.SCRIPTSET
-AI.SCRIPTSTORE AI.TENSORGET AI.TENSORSET AI._DAGLOCAL AI._MODELSCAN AI._SCRIPTSCAN AI._WAIT
+AI.SCRIPTSTORE AI.TENSORGET AI.TENSORSET AI._DAGLOCAL AI._DATASETCOPY AI._DATASETDEL AI._DATASETGET AI._DATASETPUT
+AI._DATASETRENAME AI._MODELSCAN AI._SCRIPTSCAN AI._WAIT
 
 append decr decrby delifeq get getdel getex getrange getset incr incrby incrbyfloat lcs mget mset msetex msetnx
 psetex set setex setnx setrange strlen substr
@@ -171,7 +172,7 @@ def test_without_the_password_no_command_is_carried_out(database: Orchestrator, 
 
 def test_workers_may_work_and_nothing_else(admin: redis.Redis) -> None:
     allowed = {name for name, words in _commands(admin).items() if _may(admin, "worker", words)}
-    assert allowed == {"AI._WORKER", "ping", "hello", *WITHOUT_PASSWORD}
+    assert allowed == {"AI._WORKER", "ping", "hello", "client|list", "info", *WITHOUT_PASSWORD}
 
 
 def test_settings_can_be_read_and_tell_no_password(

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,26 @@ def test_applications_and_their_databases_are_listed_and_ended(
     assert code == 0
     assert len(json.loads(output)["ended"]) == 3
     assert listed() == []
+
+
+def test_what_was_started_at_the_same_moment_goes_on(
+    smart: Smart, listed: Callable[[], list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for path in (one, other):
+        path.mkdir()
+        with driver(path, "solver"):
+            pass
+
+    def at_one_moment() -> list[OwnProcess]:
+        here = (process for process in own_processes() if process.directory.startswith(str(tmp_path)))
+        return [replace(process, identity="now") for process in here]
+
+    monkeypatch.setattr("smartsim.app.reaping.own_processes", at_one_moment)
+    monkeypatch.setattr("smartsim.app.reaping.identity", lambda _: "now")
+    assert smart("reap", str(one))[0] == 0
+    assert [found["experiment"] for found in listed()] == [str(other)]
+    assert smart("reap", str(other))[0] == 0
 
 
 def test_a_database_of_another_kind_is_no_leftover(listed: Callable[[], list[dict[str, Any]]], tmp_path: Path) -> None:

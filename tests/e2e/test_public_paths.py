@@ -22,12 +22,16 @@ PATHS = {
     "ContextThread ContextInjectingLogFilter HostnameFilter LowPassFilter ContextAwareLogger DEFAULT_DATE_FORMAT "
     "DEFAULT_LOG_FORMAT EXPERIMENT_LOG_FORMAT",
     "smartsim.servertype": "CLUSTERED STANDALONE",
-    "smartsim.settings": "RunSettings SettingsBase Container Singularity",
+    "smartsim.settings": "SbatchSettings QsubBatchSettings BsubBatchSettings SgeQsubBatchSettings CobaltBatchSettings "
+    "FluxBatchSettings RunSettings SettingsBase Container Singularity",
     "smartsim.settings.base": "BatchSettings",
     "smartsim.settings.settings": "create_run_settings create_batch_settings",
     "smartsim.settings.containers": "Container Singularity",
     "smartsim.status": "SmartSimStatus TERMINAL_STATUSES",
-    "smartsim.wlm": "detect_launcher",
+    "smartsim.wlm": "detect_launcher get_hosts get_queue get_tasks get_tasks_per_node slurm pbs",
+    "smartsim.wlm.slurm": "get_allocation release_allocation validate get_default_partition get_hosts get_queue "
+    "get_tasks get_tasks_per_node",
+    "smartsim.wlm.pbs": "get_hosts get_queue get_tasks get_tasks_per_node",
     "smartsim.ml.tf": "freeze_model serialize_model",
     "smartsim.ml.torch": "serialize_model",
     "smartsim.ml.onnx": "serialize_model",
@@ -47,7 +51,7 @@ PATHS = {
 
 # Parameters with their defaults, as driver scripts rely on them. One default differs from the old system's by decision:
 # interface="auto" suits every machine.
-NEW = ("adapters", "grace", "replicas", "password", "tls", "io_threads")
+NEW = ("adapters", "grace", "replicas", "password", "tls", "io_threads", "lease")
 """What is new with us can be given by name only, so that it is in nobody's way."""
 
 SIGNATURES = {

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from smartsim.adapters.wlm.proc import identity
 from smartsim.domain.database import ClusterPlace, ShardPlan
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.steps import Step
@@ -52,7 +50,7 @@ class Checkpoint:
         replicas: of each.
         password: whether applications need one.
         servers: shards in their order, and their replicas.
-        driver: identity of the driver's process: of the one that started it, or has taken it over last.
+        lease: seconds for which it stays when driver and clients have gone; None for ever.
     """
 
     db_identifier: str
@@ -62,7 +60,7 @@ class Checkpoint:
     replicas: int
     password: bool
     servers: tuple[RecordedServer, ...]
-    driver: Mapping[str, object] = field(default_factory=dict)
+    lease: float | None = None
 
 
 def write_checkpoint(
@@ -104,27 +102,10 @@ def write_checkpoint(
         "db_nodes": database.db_nodes,
         "replicas": database.replicas,
         "password": database.needs_password,
-        "driver": this_driver(),
+        "lease": database.lease,
         "shards": shards,
     }
     files.write(database.checkpoint_file, json.dumps(checkpoint, indent=2).encode() + b"\n", 0o600)
-
-
-def this_driver() -> dict[str, object]:
-    """Return what tells this process from all others of this machine."""
-    return {"pid": os.getpid(), "identity": identity(os.getpid())}
-
-
-def record_driver(files: FileSystem, path: str, database: Orchestrator) -> None:
-    """Record that this process has taken a database over.
-
-    Args:
-        files: where.
-        path: of the checkpoint that it was found by.
-        database: the one.
-    """
-    recorded = {**json.loads(files.read(path)), "driver": this_driver()}
-    files.write(database.checkpoint_file, json.dumps(recorded, indent=2).encode() + b"\n", 0o600)
 
 
 def read_checkpoint(files: FileReader, path: str) -> Checkpoint:
@@ -155,7 +136,7 @@ def read_checkpoint(files: FileReader, path: str) -> Checkpoint:
             replicas=found["replicas"],
             password=found["password"],
             servers=tuple(_server(shard, found["path"]) for shard in found["shards"]),
-            driver=dict(found.get("driver", {})),
+            lease=found.get("lease"),
         )
     except _DAMAGED as error:
         raise SmartSimError(

@@ -1,8 +1,8 @@
 """What experiments of this user run on this machine: found by looking at processes, so that nothing can be out of date.
 
 A server is known by our module, which it has loaded, and its directory; an application by its output, which goes to the
-experiment's record of its runs. The driver of a database is in its checkpoint; that of an application is its parent, as
-long as that has the logs of the experiment open.
+experiment's record of its runs. The driver of a database is in a file of its directory; that of an application is its
+parent, as long as that has the logs of the experiment open.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from smartsim.adapters.database.valkey import MODULE
 from smartsim.adapters.wlm.own import OwnProcess, open_files
-from smartsim.adapters.wlm.proc import identity
 from smartsim.app.checkpoints import Checkpoint, read_checkpoint
 from smartsim.app.colocated_start import DESCRIPTION
+from smartsim.app.drivers import find_driver
 from smartsim.app.orchestrator import CHECKPOINT_FILE
 from smartsim.domain.errors import SmartSimError
 
@@ -146,7 +146,7 @@ def _database(
     checkpoint = _checkpoint(path, servers, files)
     recorded = {} if checkpoint is None else {each.handle.get("pid"): each.plan.name for each in checkpoint.servers}
     model = _colocated_model(path, files)
-    driver = _recorded_driver(checkpoint) if checkpoint is not None else None
+    driver = find_driver(files, path) if checkpoint is not None else None
     outputs = [match for server in servers for output in server.outputs if (match := _OUTPUT.fullmatch(output))]
     experiment = outputs[0][1] if outputs else None
     identifier = posixpath.basename(path)
@@ -235,13 +235,8 @@ def _checkpoint(directory: str, servers: Sequence[OwnProcess], files: FileReader
         checkpoint = read_checkpoint(files, posixpath.join(directory, CHECKPOINT_FILE))
     except (OSError, SmartSimError):
         return None
-    recorded = {each.handle.get("identity") for each in checkpoint.servers}
-    return checkpoint if recorded & {server.identity for server in servers} else None
-
-
-def _recorded_driver(checkpoint: Checkpoint) -> int | None:
-    pid, known = checkpoint.driver.get("pid"), checkpoint.driver.get("identity")
-    return pid if isinstance(pid, int) and known is not None and identity(pid) == known else None
+    recorded = {(each.handle.get("pid"), each.handle.get("identity")) for each in checkpoint.servers}
+    return checkpoint if recorded & {(server.pid, server.identity) for server in servers} else None
 
 
 def _address(server: OwnProcess) -> str | None:

@@ -270,7 +270,7 @@ class Orchestrator(Database):
         self.set_db_conf("save", f"{frequency} 1")
 
     def set_max_memory(self, mem: str) -> None:
-        """Limit the memory for data, such as "10gb"; beyond it, see `set_eviction_strategy`."""
+        """Limit the memory of each server, such as "10gb"; beyond it, see `set_eviction_strategy`."""
         self.set_db_conf("maxmemory", mem)
 
     def set_eviction_strategy(self, strategy: str) -> None:

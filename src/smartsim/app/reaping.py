@@ -81,10 +81,15 @@ def reap(leftover: Leftover, server: DatabaseServer, files: FileReader, *, save:
             if save:
                 return f"its data cannot be saved, so it was left alone: {error}"
     sessions = {process.session for process in members if process.session in leftover.processes}
-    known = {process.identity for process in members}
+    # Either alone may be another's: an identity is the moment of the start.
+    known = {(process.pid, process.identity) for process in members}
 
     def left() -> list[OwnProcess]:
-        return [process for process in own_processes() if process.identity in known or process.session in sessions]
+        return [
+            process
+            for process in own_processes()
+            if (process.pid, process.identity) in known or process.session in sessions
+        ]
 
     _end(left, signal.SIGTERM, _GRACE)
     _end(left, signal.SIGKILL, _DEATH)

@@ -1,5 +1,7 @@
 """What keeps the workers of a shard running: one process per device, started again when it ends.
 
+It keeps the lease of the database, too, if there is one (`smartsim.app.database_lease`).
+
 It is to stay small, since it stands beside every shard: neither NumPy nor a framework is imported here.
 """
 
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from smartsim.adapters.wlm.exits import exit_descriptor
 from smartsim.adapters.work.supervision import RespSupervision
+from smartsim.app.database_lease import LeasedShard, keep_lease
 from smartsim.app.devices import find_devices, worker_environment
 from smartsim.app.runtimes import installed_versions
 from smartsim.domain.addresses import Address
@@ -50,6 +53,7 @@ class ShardSettings:
         threads: how many runs at once on each device.
         intra_op: threads of one operation; 0 as the framework likes.
         inter_op: operations at once; 0 as the framework likes.
+        lease: seconds for which the server stays when driver and clients have gone; None for ever.
     """
 
     name: str
@@ -60,6 +64,7 @@ class ShardSettings:
     threads: int
     intra_op: int
     inter_op: int
+    lease: float | None = None
 
 
 def supervise(
@@ -107,7 +112,7 @@ class _Events:
     """
 
     def __init__(self, ended: int, wake: int) -> None:
-        self._ended = ended
+        self.ended = ended
         self._poll = select.poll()
         self._poll.register(ended, select.POLLIN)
         self._poll.register(wake, select.POLLIN)
@@ -125,7 +130,7 @@ class _Events:
 
     def wait_ended(self) -> None:
         """Wait for the end of the server."""
-        select.select([self._ended], [], [])
+        select.select([self.ended], [], [])
 
 
 def _keep_all(settings: ShardSettings, path: str, directory: str | None, server: int, events: _Events) -> None:
@@ -133,11 +138,20 @@ def _keep_all(settings: ShardSettings, path: str, directory: str | None, server:
     try:
         if not events.wait_until(lambda: os.path.exists(path)):
             return
-        keepers = _keepers(settings, path)
+        with open(settings.password_file, encoding="utf-8") as stream:
+            password = stream.read().strip()
+        # The socket is reached through a descriptor, so that its file can go at once: whatever kills all of this, and
+        # however suddenly, leaves nothing behind.
+        socket = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        keepers = _keepers(settings, socket, password)
         if all(events.wait_until(keeper.announce) for keeper in keepers):
             _remove(directory)
             for keeper in keepers:
                 keeper.start()
+            if settings.lease is not None:
+                shard = LeasedShard(settings.name, _address(socket), settings.user, password, server)
+                arguments = settings.lease, settings.directory, shard, events.ended
+                threading.Thread(target=keep_lease, args=arguments, name="lease").start()
             events.wait()
     except (OSError, WorkSourceLostError) as error:
         print(f"The workers of {settings.name} cannot reach it: {error}", file=sys.stderr, flush=True)  # noqa: T201
@@ -153,14 +167,13 @@ def _remove(directory: str | None) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _keepers(settings: ShardSettings, path: str) -> list[_Keeper]:
-    with open(settings.password_file, encoding="utf-8") as stream:
-        password = stream.read().strip()
+def _address(socket: int) -> Address:
+    return Address.unix(f"/proc/self/fd/{socket}")
+
+
+def _keepers(settings: ShardSettings, socket: int, password: str) -> list[_Keeper]:
     versions = installed_versions()
     devices = find_devices(os.environ) if settings.devices is None else settings.devices
-    # The socket is reached through a descriptor, so that its file can go at once: whatever kills all of this, and
-    # however suddenly, leaves nothing behind.
-    socket = os.open(path, os.O_PATH | os.O_CLOEXEC)
     return [_Keeper(settings, device, socket, password, versions) for device in devices]
 
 
@@ -181,7 +194,7 @@ class _Keeper:
         self._settings = settings
         self._device = device
         self._socket = socket
-        self._address = Address.unix(f"/proc/self/fd/{socket}")
+        self._address = _address(socket)
         self._password = password
         self._versions = versions
         self._log = os.path.join(settings.directory, f"{settings.name}_worker_{device.replace(':', '')}.log")

@@ -25,6 +25,7 @@ _DATA = (
 # Named one by one: servers before Redis 7.2 put no commands of modules into their categories.
 _MODULE = (
     "+ai.tensorset +ai.tensorget "
+    "+ai._datasetput +ai._datasetget +ai._datasetdel +ai._datasetcopy +ai._datasetrename "
     "+ai.modelstore +ai.modelset +ai.modelget +ai.modeldel +ai.modelexecute +ai.modelrun +ai._modelscan "
     "+ai.scriptstore +ai.scriptset +ai.scriptget +ai.scriptdel +ai.scriptexecute +ai.scriptrun +ai._scriptscan "
     "+ai.dagexecute +ai.dagexecute_ro +ai.dagrun +ai.dagrun_ro +ai._daglocal +ai._wait +ai.info +ai.config"
@@ -37,7 +38,8 @@ _GIVEN_BACK = (
     "+cluster|keyslot +cluster|countkeysinslot +cluster|getkeysinslot"
 )
 _APPLICATIONS = f"~* &* -@all {_DATA} {_MODULE} {_GIVEN_BACK}"
-_WORKERS = "resetchannels -@all +ai._worker +auth +ping"
+# What keeps the lease of a database asks who is connected, and what was done.
+_WORKERS = "resetchannels -@all +ai._worker +auth +ping +client|list +info"
 
 CLOSE_SETTINGS = ("ACL", "SETUSER", DEFAULT_USER, "-config")
 """Takes the settings away from applications: for a server that has a password among them."""

@@ -39,9 +39,10 @@ class Connection:
         address: where the shard listens.
         user: to log in as.
         password: the user's.
+        timeout: seconds that a reply may take; None for as long as the shard lives.
     """
 
-    def __init__(self, address: Address, user: str, password: str) -> None:
+    def __init__(self, address: Address, user: str, password: str, timeout: float | None = None) -> None:
         self._address = address
         self._buffer = bytearray(_RECEIVE_BUFFER)
         self._view = memoryview(self._buffer)
@@ -54,7 +55,7 @@ class Connection:
         try:
             self.send(encode("AUTH", user, password))
             self.read_ok()
-            self._socket.settimeout(None)  # from now on it waits as long as the shard lives
+            self._socket.settimeout(timeout)
         except BaseException:
             self._socket.close()
             raise
