@@ -21,8 +21,11 @@ PATHS = {
     "smartsim.log": "get_logger log_to_file log_to_exp_file get_exp_log_paths ctx_exp_path method_contextualizer "
     "ContextThread ContextInjectingLogFilter HostnameFilter LowPassFilter ContextAwareLogger DEFAULT_DATE_FORMAT "
     "DEFAULT_LOG_FORMAT EXPERIMENT_LOG_FORMAT",
+    "smartsim.preview": "Format Verbosity",
+    "smartsim._core.control.previewrenderer": "Format Verbosity",
     "smartsim.servertype": "CLUSTERED STANDALONE",
-    "smartsim.settings": "SbatchSettings QsubBatchSettings BsubBatchSettings SgeQsubBatchSettings CobaltBatchSettings "
+    "smartsim.settings": "AprunSettings JsrunSettings MpirunSettings MpiexecSettings OrterunSettings SrunSettings "
+    "PalsMpiexecSettings DragonRunSettings FluxRunSettings SbatchSettings QsubBatchSettings BsubBatchSettings SgeQsubBatchSettings CobaltBatchSettings "
     "FluxBatchSettings RunSettings SettingsBase Container Singularity",
     "smartsim.settings.base": "BatchSettings",
     "smartsim.settings.settings": "create_run_settings create_batch_settings",

@@ -21,6 +21,8 @@ from smartsim.app.launching import Launch, Manifest
 from smartsim.app.logs import ExperimentLogs, ctx_exp_path, get_logger
 from smartsim.app.model import Model
 from smartsim.app.orchestrator import Orchestrator
+from smartsim.app.preview import Format, Preview, Verbosity, check_format, check_verbosity
+from smartsim.app.preview_text import render_json, render_text, write_preview
 from smartsim.app.progress import wait_with_progress
 from smartsim.app.reports import announce_end, job_line, launch_summary, summary_table
 from smartsim.app.telemetry import TelemetryConfiguration
@@ -342,6 +344,48 @@ class Experiment(EntityFactory):
                 known = job is not None and job.owner is owner
                 statuses.append(job.state.status if job is not None and known else SmartSimStatus.STATUS_NEVER_STARTED)
         return statuses
+
+    def preview(
+        self,
+        *args: Entity,
+        verbosity_level: Verbosity | str = Verbosity.INFO,
+        output_format: Format | str = Format.PLAINTEXT,
+        output_filename: str | None = None,
+    ) -> None:
+        """Tell what `start` would launch, and with which commands. Nothing is started, and no entity is changed.
+
+        Args:
+            *args: the entities.
+            verbosity_level: `smartsim.preview.Verbosity`, or its name: "info" tells what was set, "debug" also what
+                follows from it, "developer" also commands, environments and batch scripts as they will be.
+            output_format: `smartsim.preview.Format`, or its name: "plain_text" or "json".
+            output_filename: a file for it, never one that is there: a number is added to the name. Without one, it is
+                logged.
+
+        Raises:
+            TypeError: an argument is no entity.
+            ValueError: there is no such verbosity.
+            PreviewFormatError: there is no such format.
+
+        Example:
+            >>> exp.preview(model, verbosity_level="developer")  # doctest: +SKIP
+        """
+        verbosity, form = check_verbosity(verbosity_level), check_format(output_format)
+        manifest = self._manifest(args)
+        if verbosity is Verbosity.INFO:
+            get_logger(__name__).warning(
+                'Only showing user set parameters. For what follows from them, choose verbosity_level="debug"; for '
+                'commands, "developer"'
+            )
+        running, endpoints = self._databases.running(), self._databases.endpoints()
+        preview = Preview(self.name, self.exp_path, self._launcher, self._adapters, running, endpoints)
+        description = preview.describe(manifest, verbosity)
+        text = render_json(description) if form is Format.JSON else render_text(description)
+        if output_filename is None:
+            get_logger(__name__).info(f"\n{text}")
+        else:
+            ending = ".json" if form is Format.JSON else ".txt"
+            write_preview(text, output_filename, ending, self._adapters.files)
 
     def summary(self, style: str = "github") -> str:
         """Return a table of all runs that have ended, with their times and exit codes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from smartsim.adapters.wlm.local import LocalWorkloadManager
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from smartsim.adapters.wlm.scheduler import Scheduler
     from smartsim.domain.resources import Node
     from smartsim.domain.settings.mpi import MpiFlavour
+    from smartsim.domain.steps import Batch, Step
     from smartsim.ports.clock import Clock
     from smartsim.ports.file_system import FileSystem
     from smartsim.ports.process_runner import ProcessRunner
@@ -63,6 +64,22 @@ def workload_manager(
             children, nodes, host, files, clock, lambda program: _flavour(program, processes)
         )
     return ScheduledWorkloadManager(children, jobs), tuple(node.name for node in nodes)
+
+
+def script_text(launcher: str, batch: Batch, steps: Sequence[Step]) -> str:
+    """Return the script of a batch job, as a launcher submits it.
+
+    Args:
+        launcher: its name.
+        batch: the job.
+        steps: what runs in it.
+
+    Raises:
+        LauncherError: the script cannot be written for this scheduler.
+    """
+    from smartsim.adapters.wlm.submission import script, single_element
+
+    return script(single_element(batch, steps), steps, _scheduler(launcher))
 
 
 def _nodes(launcher: str, environment: Mapping[str, str], processes: ProcessRunner) -> tuple[Node, ...]:

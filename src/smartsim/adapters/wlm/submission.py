@@ -36,10 +36,7 @@ def submit(
         LauncherError: it cannot be submitted. Should the scheduler have accepted it all the same, its members end
             before they start.
     """
-    elements = job_script.Elements()
-    if batch.array:
-        elements = job_script.Elements(scheduler.element_variable, scheduler.first_element)
-    text = job_script.render(batch, scheduler.header(batch, len(members)), members, elements)
+    text = script(batch, members, scheduler)
     try:
         files.make_directory(batch.directory, _OWN)
         files.make_directory(posixpath.dirname(batch.script))
@@ -64,6 +61,23 @@ def submit(
         if isinstance(error, LauncherError):
             raise ShellError(f"Job {batch.name} was not accepted", command, str(error)) from error
         raise
+
+
+def script(batch: Batch, members: Sequence[Step], scheduler: Scheduler) -> str:
+    """Return the script of a job.
+
+    Args:
+        batch: the job.
+        members: what runs in it.
+        scheduler: says how it begins.
+
+    Raises:
+        LauncherError: it cannot be written for this scheduler.
+    """
+    elements = job_script.Elements()
+    if batch.array:
+        elements = job_script.Elements(scheduler.element_variable, scheduler.first_element)
+    return job_script.render(batch, scheduler.header(batch, len(members)), members, elements)
 
 
 def single_element(batch: Batch, members: Sequence[Step]) -> Batch:

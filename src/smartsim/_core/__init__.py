@@ -1,0 +1,1 @@
+"""Paths that existing driver scripts import from; what they give lives elsewhere."""

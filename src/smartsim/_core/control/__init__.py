@@ -1,0 +1,1 @@
+"""See `smartsim._core`."""
