@@ -35,8 +35,9 @@ PATHS = {
     "smartsim.wlm.slurm": "get_allocation release_allocation validate get_default_partition get_hosts get_queue "
     "get_tasks get_tasks_per_node",
     "smartsim.wlm.pbs": "get_hosts get_queue get_tasks get_tasks_per_node",
-    "smartsim.ml.tf": "freeze_model serialize_model",
-    "smartsim.ml.torch": "serialize_model",
+    "smartsim.ml": "form_name DataInfo TrainingDataUploader DataDownloader",
+    "smartsim.ml.tf": "freeze_model serialize_model StaticDataGenerator DynamicDataGenerator",
+    "smartsim.ml.torch": "serialize_model StaticDataGenerator DynamicDataGenerator DataLoader",
     "smartsim.ml.onnx": "serialize_model",
     "smartsim.testing": "Script fake_adapters VirtualClock InMemoryFileSystem InMemoryEventLog InMemoryWorkSource "
     "AffineRuntime AffineSerializer InMemoryTensorStore AsyncInMemoryTensorStore",

@@ -9,9 +9,11 @@ from smartsim.adapters.ml.framework import require
 from smartsim.adapters.ml.tensorflow_serializer import TensorFlowSerializer
 from smartsim.app.serialization import serialized, serialized_to_file
 
-__all__ = ["freeze_model", "serialize_model"]
+__all__ = ["DynamicDataGenerator", "StaticDataGenerator", "freeze_model", "serialize_model"]
 
 require("tensorflow", extra="tensorflow")
+
+from smartsim.ml.tf.data import DynamicDataGenerator, StaticDataGenerator  # noqa: E402 - needs TensorFlow
 
 
 def freeze_model(model: Any, output_dir: str | os.PathLike[str], file_name: str) -> tuple[str, list[str], list[str]]:

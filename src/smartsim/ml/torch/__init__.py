@@ -9,9 +9,11 @@ from smartsim.adapters.ml.framework import require
 from smartsim.adapters.ml.torch_serializer import TorchSerializer, function_source
 from smartsim.app.serialization import serialized
 
-__all__ = ["function_source", "serialize_model"]
+__all__ = ["DataLoader", "DynamicDataGenerator", "StaticDataGenerator", "function_source", "serialize_model"]
 
 require("torch", extra="torch")
+
+from smartsim.ml.torch.data import DataLoader, DynamicDataGenerator, StaticDataGenerator  # noqa: E402 - needs torch
 
 
 def serialize_model(model: Any, example_inputs: Sequence[Any] = ()) -> tuple[bytes, list[str], list[str]]:
