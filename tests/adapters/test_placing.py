@@ -51,6 +51,7 @@ class Site:
     files: InMemoryFileSystem = field(default_factory=InMemoryFileSystem)
     scripts: dict[str, Script] = field(default_factory=dict)
     events: list[tuple[str, JobEvent]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     told: list[Callable[[str, JobEvent], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -61,7 +62,11 @@ class Site:
         return inner, self.around(inner)
 
     def around(self, inner: WorkloadManager) -> PlacingWorkloadManager:
-        return PlacingWorkloadManager(inner, NODES, "n1", self.files, self.clock, lambda _: MpiFlavour.MPICH)
+        return PlacingWorkloadManager(inner, NODES, "n1", self.files, self.clock, self.flavour, binds=True)
+
+    def flavour(self, program: str) -> MpiFlavour:
+        self.asked.append(program)
+        return MpiFlavour.MPICH
 
     def script(self, step: Step) -> Script:
         return self.scripts.get(step.name, Script(duration=10.0))
@@ -127,6 +132,11 @@ def test_a_file_with_ranks_is_written_before_the_step_starts(site: Site) -> None
     assert site.inner.submitted[0].launch == ("/opt/mpirun", "-n", "2", "-f", "/a.ranks")
 
 
+def test_a_program_is_asked_once_whose_it_is(site: Site) -> None:
+    site.submit(step("a", ONE, "mpirun"), step("b", ONE, "mpirun"), step("c", ONE))
+    assert site.asked == ["/opt/mpirun"]
+
+
 def test_a_shard_has_its_node_for_itself(site: Site) -> None:
     site.scripts["shard"] = Script(duration=None)
     site.submit(
@@ -142,6 +152,27 @@ def test_a_process_of_the_driver_runs_on_its_node(site: Site) -> None:
     assert [(inner.name, inner.cpus) for inner in site.inner.submitted] == [("a", (0,))]
     site.clock.advance(10.0)
     assert [(inner.name, inner.cpus) for inner in site.inner.submitted] == [("a", (0,)), ("b", (0, 1, 2, 3))]
+
+
+def test_a_step_for_which_there_is_room_by_the_time_it_is_said_to_wait_starts(site: Site) -> None:
+    site.told.append(lambda _, event: site.clock.advance(10.0) if isinstance(event, Queued) else None)
+    site.submit(step("a"), step("b"), step("c"))
+    assert site.kinds("c") == [Queued, Started]
+
+
+def test_that_a_step_waits_is_said_once(site: Site) -> None:
+    site.scripts["a"] = site.scripts["c"] = Script(duration=10.0, queued_for=5.0)
+    site.submit(step("a"), step("b"), step("c"))
+    site.clock.advance(30.0)
+    assert site.kinds("a") == [Queued, Started, Ended]
+    assert site.kinds("c") == [Queued, Started, Ended]
+
+
+def test_ranks_are_not_bound_where_the_numbers_of_cpus_are_not_known(site: Site) -> None:
+    manager = PlacingWorkloadManager(site.inner, NODES, "n1", site.files, site.clock, site.flavour)
+    manager.submit([step("a", ONE, ""), step("b", ONE, "mpirun")], site.report)
+    assert site.inner.submitted[0].cpus == ()
+    assert site.files.read("/b.ranks") == b"n1:1\n"
 
 
 def test_two_hundred_members_run_eight_at_a_time(site: Site) -> None:
@@ -324,16 +355,16 @@ def test_a_step_can_be_stopped_as_soon_as_it_is_said_to_wait(site: Site) -> None
 
 
 def test_a_step_can_be_stopped_as_soon_as_its_turn_has_come(site: Site) -> None:
-    site.scripts["c"] = Script(duration=None)
+    site.scripts["c"] = Script(duration=None, heeds_sigterm=False)
 
     def stop(name: str, event: JobEvent) -> None:
         if name == "c" and isinstance(event, Started):
-            site.manager.stop(["c"], grace=9.0)
             site.manager.stop(["c"], grace=5.0)
+            site.manager.stop(["c"], grace=9.0)
 
     site.told.append(stop)
     site.submit(step("a"), step("b"), step("c"))
-    site.clock.advance(11.0)
+    site.clock.advance(15.0)
     assert site.kinds("c") == [Queued, Started, Ended]
 
 
@@ -438,7 +469,7 @@ def submit_and_wait(manager: PlacingWorkloadManager, steps: Collection[Step]) ->
 
 def local(*nodes: Node) -> PlacingWorkloadManager:
     return PlacingWorkloadManager(
-        LocalWorkloadManager(), nodes, "here", PosixFileSystem(), SystemClock(), lambda _: None
+        LocalWorkloadManager(), nodes, "here", PosixFileSystem(), SystemClock(), lambda _: None, binds=True
     )
 
 
@@ -449,7 +480,6 @@ def process(directory: Path, name: str, *argv: str) -> Step:
 
 def test_processes_are_bound_to_the_cpus_that_they_have(tmp_path: Path) -> None:
     cpus = sorted(os.sched_getaffinity(0))
-    before = os.sched_getaffinity(0)
     manager = local(Node("here", tuple(cpus)))
     names = [f"p{number}" for number in range(len(cpus))]
     steps = [process(tmp_path, name, "/bin/sh", "-c", "grep Cpus_allowed_list /proc/self/status") for name in names]
@@ -458,7 +488,21 @@ def test_processes_are_bound_to_the_cpus_that_they_have(tmp_path: Path) -> None:
     assert all(events[name][-1].returncode == 0 for name in names)  # type: ignore[union-attr]
     bound = {(tmp_path / f"{name}.out").read_text().split()[1] for name in names}
     assert bound <= {str(cpu) for cpu in cpus}
+
+
+def test_the_driver_is_bound_to_nothing(tmp_path: Path) -> None:
+    before = os.sched_getaffinity(0)
+    manager = local(Node("here", (min(before),)))
+    ended = threading.Event()
+
+    def report(_: str, event: JobEvent) -> None:
+        if isinstance(event, Ended):
+            ended.set()
+
+    manager.submit([process(tmp_path, "p", "/bin/true")], report)
     assert os.sched_getaffinity(0) == before
+    assert ended.wait(DEADLINE)
+    manager.close()
 
 
 def test_a_process_cannot_be_bound_to_cpus_that_are_not_there(tmp_path: Path) -> None:

@@ -41,10 +41,11 @@ def words(
     flavour: MpiFlavour | None = None,
     *,
     binds: bool = True,
+    nodes: tuple[Node, ...] = NODES,
 ) -> tuple[str, dict[str, str], str]:
     """Return the command line, the environment, and the one file."""
     asking = step(ranks, tuple(launch.split()), request)
-    result, files = placed(asking, request, lease, NODES, flavour, binds=binds)
+    result, files = placed(asking, request, lease, nodes, flavour, binds=binds)
     assert set(files) <= {FILE}
     return " ".join(result.command), dict(result.environment), files.get(FILE, b"").decode()
 
@@ -82,8 +83,10 @@ def lease_of(request: ResourceRequest) -> Lease:
         (
             "srun --gpus-per-node=a100:1",
             ResourceRequest(gpus_per_node=1),
-            ("srun --nodes=1 --ntasks=1 --exact --cpus-per-task=1 --mem=0 --nodelist=n1 --gpus-per-node=a100:1 "
-            "solver in"),
+            (
+                "srun --nodes=1 --ntasks=1 --exact --cpus-per-task=1 --mem=0 --nodelist=n1 --gpus-per-node=a100:1 "
+                "solver in"
+            ),
         ),
         (
             "srun",
@@ -105,7 +108,7 @@ def test_srun_is_told_rank_by_rank_where_nodes_have_different_numbers() -> None:
     assert hosts == ""
 
 
-@pytest.mark.parametrize("sharing", ["--overlap", "--exclusive", "--exact"])
+@pytest.mark.parametrize("sharing", ["--overlap", "--exclusive", "--exact", "--jobid"])
 def test_a_step_of_srun_without_a_lease_is_in_nobodys_way(sharing: str) -> None:
     assert unplaced(step("srun", ("srun", "-n", "1"), None)).launch == ("srun", "--overlap", "-n", "1")
     assert unplaced(step("srun", ("srun", sharing), None)).launch == ("srun", sharing)
@@ -213,6 +216,16 @@ def test_intel_mpi_is_told_the_cpus_where_they_are_the_same_on_all_nodes() -> No
     assert "I_MPI_PIN_DOMAIN" not in environment
 
 
+def test_cpus_of_mpi_are_counted_from_the_first_of_the_allocation() -> None:
+    # Others have 0 to 7 of the node, and what is started there does not see them.
+    nodes = (Node("n1", (8, 9, 10, 11)), Node("n2", (2, 4, 6)))
+    lease = Lease((Share("n1", 1, (10,)), Share("n2", 1, (6,))))
+    request = ResourceRequest(nodes=2)
+    ranks = words("mpirun", "mpirun", request, lease, MpiFlavour.OPEN_MPI, nodes=nodes)[2]
+    assert ranks == "rank 0=n1 slot=2\nrank 1=n2 slot=2\n"
+    assert "--cpu-bind list:2" in words("pals", "mpiexec", request, lease, nodes=nodes)[0]
+
+
 def test_ranks_of_mpi_see_their_gpus_only() -> None:
     request = ResourceRequest(tasks=1, gpus_per_node=1)
     lease = Lease((Share("n1", 1, (2,), (1,)),))
@@ -289,9 +302,12 @@ def test_jsrun_without_resource_sets_is_told_the_cpus_of_each_rank() -> None:
 
 def test_flux_is_told_of_nodes() -> None:
     command, _, _ = words("flux", "flux run --ntasks=4", ResourceRequest(tasks=4, cpus_per_task=2), EVEN)
-    assert command == "flux run --cores-per-task=2 --nodes=2 --requires=host:n1,n2 --ntasks=4 solver in"
+    assert command == "flux run --requires=host:n1,n2 --nodes=2 --cores-per-task=2 --ntasks=4 solver in"
     command, _, _ = words("flux", "flux run", ResourceRequest(tasks=3), UNEVEN)
-    assert command == "flux run --ntasks=3 --cores-per-task=1 --requires=host:n2,n3 solver in"
+    assert command == "flux run --requires=host:n2,n3 --ntasks=3 --cores-per-task=1 solver in"
+    request = ResourceRequest(nodes=2, tasks_per_node=2)
+    command, _, _ = words("flux", "flux run --nodes=2 --tasks-per-node=2 --requires=fast", request, EVEN)
+    assert command == "flux run --nodes=2 --tasks-per-node=2 --requires=fast solver in"
 
 
 # Others
@@ -301,14 +317,14 @@ def test_a_process_of_the_driver_is_bound_on_its_node() -> None:
     request = needs(step("", (), ResourceRequest(tasks=2, gpus_per_node=1)), "n2")
     assert request == ResourceRequest(tasks=2, nodes=1, gpus_per_node=1, hosts=("n2",))
     lease = lease_of(request)
-    result, files = placed(step("", (), request), request, lease, NODES)
+    result, files = placed(step("", (), request), request, lease, NODES, binds=True)
     assert (result.command, result.cpus, result.environment, files) == (
         ("solver", "in"),
         (0, 1),
         {"CUDA_VISIBLE_DEVICES": "0"},
         {},
     )
-    assert placed(step("", (), request), request, lease, NODES, binds=False)[0].cpus == ()
+    assert placed(step("", (), request), request, lease, NODES)[0].cpus == ()
 
 
 def test_a_process_of_the_driver_runs_on_no_other_node() -> None:
@@ -329,6 +345,7 @@ def test_what_has_a_plan_of_its_own_is_left_alone(ranks: str) -> None:
     [
         ("srun", ("srun", "--nodefile=f")),
         ("srun", ("srun", "--relative=1")),
+        ("srun", ("srun", "--jobid", "17")),
         ("mpirun", ("mpirun", "--hostfile", "f")),
         ("mpirun", ("mpirun", "-f", "f")),
         ("pals", ("mpiexec", "--hostfile", "f")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -255,14 +256,17 @@ def test_what_is_kept_is_kept_until_the_step_starts() -> None:
 
 def test_a_step_starts_on_what_was_kept_for_it_although_other_gpus_have_become_free() -> None:
     nodes = tuple(Node(name, (0, 1, 2, 3), (0, 1, 2)) for name in ("n1", "n2"))
-    half = {name: ResourceRequest(cpus_per_task=2, gpus_per_node=1, hosts=(name,)) for name in ("n1", "n2")}
-    running = [("a0", half["n1"]), ("a1", half["n1"]), ("b0", half["n2"]), ("b1", half["n2"])]
-    both = ("both", ResourceRequest(nodes=2, cpus_per_task=2, gpus_per_node=1))
-    leases, state = planned(Placement.of(nodes), *running, both)
-    _, state = plan(release(state, leases["a0"]))
-    started, state = plan(release(state, leases["b1"]))
-    assert [left.gpus for left in state.free] == [(0,), (1,)]
-    assert [share.gpus for share in started["both"].shares] == [(2,), (2,)]
+    on_n1 = ResourceRequest(cpus_per_task=2, gpus_per_node=1, hosts=("n1",))
+    on_n2 = replace(on_n1, hosts=("n2",))
+    before = ("before", replace(on_n2, gpus_per_node=0))
+    leases, state = planned(Placement.of(nodes), ("a", on_n1), ("b", on_n1), before, ("c", on_n2))
+    more, state = planned(release(state, leases["before"]), ("d", on_n2))
+    _, state = planned(state, ("both", ResourceRequest(nodes=2, cpus_per_task=2, gpus_per_node=1)))
+    _, state = plan(release(state, leases["a"]))
+    state = release(state, more["d"])
+    assert [(left.cpus, left.gpus) for left in state.free] == [((0, 1), (0, 2)), ((0, 1), (1, 2))]
+    started, state = plan(state)
+    assert [(share.cpus, share.gpus) for share in started["both"].shares] == [((0, 1), (2,)), ((0, 1), (2,))]
 
 
 def test_something_is_kept_where_only_few_gpus_have_the_same_numbers() -> None:

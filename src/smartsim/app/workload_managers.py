@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from smartsim.adapters.wlm.local import LocalWorkloadManager
 from smartsim.app.logs import get_logger
 from smartsim.domain.errors import LauncherError, ShellError, SSUnsupportedError
+from smartsim.domain.resources import Node
 
 if TYPE_CHECKING:
     from smartsim.adapters.wlm.scheduler import Scheduler
-    from smartsim.domain.resources import Node
     from smartsim.domain.settings.mpi import MpiFlavour
     from smartsim.domain.steps import Batch, Step
     from smartsim.ports.clock import Clock
@@ -60,8 +60,16 @@ def workload_manager(
         children = SrunSteps(children, processes, clock, log, allocation)
     nodes = _nodes(launcher, environment, processes)
     if nodes:
+        import psutil
+
         children = PlacingWorkloadManager(
-            children, nodes, host, files, clock, lambda program: _flavour(program, processes)
+            children,
+            nodes,
+            host,
+            files,
+            clock,
+            lambda program: _flavour(program, processes),
+            binds=numbers_are_cores(nodes, host, psutil.cpu_count(logical=False) or 0),
         )
     return ScheduledWorkloadManager(children, jobs), tuple(node.name for node in nodes)
 
@@ -80,6 +88,25 @@ def script_text(launcher: str, batch: Batch, steps: Sequence[Step]) -> str:
     from smartsim.adapters.wlm.submission import script, single_element
 
     return script(single_element(batch, steps), steps, _scheduler(launcher))
+
+
+def numbers_are_cores(nodes: Sequence[Node], host: str, cores: int) -> bool:
+    """Return whether ranks of MPI can be bound by the numbers that a scheduler gives to CPUs.
+
+    Schedulers may count hardware threads, programs of MPI count cores, and refuse a number that they do not have. That
+    can be told where the driver runs on one of the nodes, the others of which are taken to be like it.
+
+    Args:
+        nodes: of the allocation.
+        host: the name of this machine.
+        cores: physical ones of this machine.
+
+    Example:
+        >>> numbers_are_cores([Node("n1", (0, 1)), Node("n2", (0, 1))], "n1", cores=2)
+        True
+    """
+    here = {host, host.partition(".")[0]}
+    return any(node.name in here for node in nodes) and all(max(node.cpus, default=0) < cores for node in nodes)
 
 
 def _nodes(launcher: str, environment: Mapping[str, str], processes: ProcessRunner) -> tuple[Node, ...]:

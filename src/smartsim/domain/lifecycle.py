@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from smartsim.domain.errors import IllegalTransitionError
+from smartsim.domain.resources import Share
 from smartsim.domain.status import TERMINAL_STATUSES, SmartSimStatus
 
 NEW = SmartSimStatus.STATUS_NEW
@@ -45,10 +46,15 @@ class Queued:
 
 @dataclass(frozen=True)
 class Started:
-    """The job runs."""
+    """The job runs.
+
+    Args:
+        placement: what it has of the allocation, node by node; empty when nobody gave it a place.
+    """
 
     at: float
     native_id: str
+    placement: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,7 @@ class JobState:
         reason: why it ended as it did, in words.
         stopped_by: who asked it to end, if somebody did.
         error: why it could not be started, if it could not.
+        placement: see `Started`.
     """
 
     submitted_at: float
@@ -158,6 +165,7 @@ class JobState:
     reason: str = ""
     stopped_by: str | None = None
     error: Exception | None = None
+    placement: tuple[Share, ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -185,10 +193,10 @@ def advance(  # noqa: C901 - one case per event
                 return state, ()
             after = replace(state, status=QUEUED, native_id=native_id)
             return after, (Note("queued"), *_late_stop(after))
-        case Started(at=at, native_id=native_id):
+        case Started(at=at, native_id=native_id, placement=placement):
             if state.status not in (NEW, QUEUED):
                 return state, ()
-            after = replace(state, status=RUNNING, native_id=native_id, started_at=at)
+            after = replace(state, status=RUNNING, native_id=native_id, started_at=at, placement=placement)
             return after, (Note("started"), *_late_stop(after))
         case Suspended():
             return _between(state, event, RUNNING, PAUSED, "suspended")
@@ -231,7 +239,10 @@ def _ended(state: JobState, event: Ended) -> JobState:
         status, reason = COMPLETED, event.reason
     else:
         status, reason = FAILED, event.reason or describe_returncode(event.returncode)
-    return replace(state, status=status, ended_at=event.at, returncode=event.returncode, reason=reason)
+    stopped_by = state.stopped_by or event.cancelled_by or None
+    return replace(
+        state, status=status, ended_at=event.at, returncode=event.returncode, reason=reason, stopped_by=stopped_by
+    )
 
 
 def describe_returncode(returncode: int | None) -> str:

@@ -11,7 +11,7 @@ class Node:
 
     Args:
         name: its host name.
-        cpus: the CPUs that the allocation has there, by number: cores, counted as the rank launchers count them.
+        cpus: the CPUs that the allocation has there, by number.
         gpus: so the GPUs.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from smartsim.adapters.wlm.turns import Phase, Turn, Turns
 from smartsim.domain.demands import settle
 from smartsim.domain.errors import LauncherError
-from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Refused
+from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Refused, Started
 from smartsim.domain.resources import Lease, Node, Share
 from smartsim.domain.settings.lease_words import needs, placed, unplaced
 
@@ -41,7 +42,8 @@ class PlacingWorkloadManager:
         files: takes the files that run commands read, beside the outputs of the steps.
         clock: tells the time.
         flavour: returns whose the program is that starts ranks of MPI; None when it is unknown.
-        binds: whether the numbers of CPUs are those of the nodes, so that ranks can be bound to them.
+        binds: whether the CPUs of the nodes are cores and not the threads of cores, so that ranks can be bound to them.
+            Otherwise it is left to the nodes on which of their CPUs ranks of MPI run.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class PlacingWorkloadManager:
         clock: Clock,
         flavour: Callable[[str], MpiFlavour | None],
         *,
-        binds: bool = True,
+        binds: bool = False,
     ) -> None:
         self._inner = inner
         self._nodes = tuple(nodes)
@@ -62,6 +64,7 @@ class PlacingWorkloadManager:
         self._clock = clock
         self._flavour = flavour
         self._binds = binds
+        self._flavours: dict[str, MpiFlavour | None] = {}
         self._turns = Turns(nodes)
 
     def submit(self, steps: Sequence[Step], report: Report) -> None:
@@ -130,7 +133,7 @@ class PlacingWorkloadManager:
                 return self._pass_on([step], report)
             turn = Turn(step, report, settle(step.name, request, self._nodes))
             if step.ranks == "mpirun":
-                turn.flavour = self._flavour(step.launch[0])
+                turn.flavour = self._flavour_of(step.launch[0])
             at_once = self._turns.add(turn)
         except LauncherError as error:
             report(step.name, Refused(self._clock.now(), error))
@@ -141,6 +144,11 @@ class PlacingWorkloadManager:
             self._wait(turn)
         self._start_due()
         return not turn.refused
+
+    def _flavour_of(self, program: str) -> MpiFlavour | None:
+        if program not in self._flavours:
+            self._flavours[program] = self._flavour(program)
+        return self._flavours[program]
 
     def _wait(self, turn: Turn) -> None:
         # Told before it can start, so that nothing is told of its start before.
@@ -188,6 +196,8 @@ class PlacingWorkloadManager:
         if isinstance(event, Refused) and turn.waited:
             event = Ended(event.at, None, str(event.error))
         turn.refused = isinstance(event, Refused)
+        if isinstance(event, Started):
+            event = replace(event, placement=turn.lease.shares)
         over = isinstance(event, Refused | Ended)
         if over:
             self._turns.ended(turn)

@@ -14,23 +14,25 @@ from smartsim.domain.errors import ShellError
 from smartsim.domain.steps import Step
 
 # Appended to: a rank launcher that is told the files opens them, too.
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
-def spawn(step: Step, environment: Mapping[str, str], stdin: int) -> int:
+def spawn(step: Step, environment: Mapping[str, str], stdin: int, *, appends: bool = False) -> int:
     """Start a step in a session of its own, and return its process id; the caller is the one to wait for it.
 
     Args:
         step: what to start.
         environment: the driver's; the step's own variables are laid over it.
         stdin: a descriptor for its standard input.
+        appends: whether what its output files have stays there.
 
     Raises:
         OSError, ValueError: it cannot be started.
     """
-    stdout = os.open(step.stdout, _CREATE, 0o666)
+    flags = _APPEND if appends else _APPEND | os.O_TRUNC
+    stdout = os.open(step.stdout, flags, 0o666)
     try:
-        stderr = os.open(step.stderr, _CREATE, 0o666)
+        stderr = os.open(step.stderr, flags, 0o666)
         try:
             with _bound(step.cpus):
                 child = subprocess.Popen(

@@ -116,7 +116,7 @@ class Turns:
             None when there is none, or somebody has called this and not `next_done`: they call it again.
         """
         with self._lock:
-            if self._somebody_starts or self._closed:
+            if self._somebody_starts:
                 return None
             if not self._due:
                 self._grant(*plan(self._placement))

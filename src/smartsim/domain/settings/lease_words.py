@@ -13,8 +13,9 @@ from smartsim.domain.settings.mpi import MpiFlavour
 from smartsim.domain.settings.mpi_leases import BESIDE_OTHER_STEPS, HOST_FILES, mpi_change
 from smartsim.domain.steps import Step
 
+_ALLOCATION = "--jobid"
 _ELSEWHERE = {
-    "srun": ("--nodefile", "-F", "--relative", "-r"),
+    "srun": ("--nodefile", "-F", "--relative", "-r", _ALLOCATION),
     "mpirun": HOST_FILES,
     "pals": ("--hostfile",),
     "aprun": ("--node-list-file", "-l"),
@@ -25,6 +26,7 @@ _SRUN_GPUS = ("--gres", "--gpus", "-G", "--gpus-per-node", "--gpus-per-task", "-
 _SRUN_MEMORY = ("--mem", "--mem-per-cpu", "--mem-per-gpu")
 _JSRUN_SETS = ("nrs", "n", "np", "p", "tasks_per_rs", "a", "cpu_per_rs", "c", "gpu_per_rs", "g", "rs_per_host", "r")
 _ERF = ("--erf_input", "-U")
+_FLUX_PER_NODE = ("--tasks-per-node", "--gpus-per-node", "--tasks-per-core", "--cores")
 _GPUS = "CUDA_VISIBLE_DEVICES"
 _NID = re.compile("nid0*([0-9]+)", re.ASCII)
 
@@ -64,7 +66,7 @@ def needs(step: Step, here: str) -> ResourceRequest | None:
 
 def unplaced(step: Step) -> Step:
     """Return a step without a lease as it is to be started: beside those that have one, and in nobody's way."""
-    if step.ranks == "srun" and not has(step.launch, *_SRUN_SHARING):
+    if step.ranks == "srun" and not has(step.launch, *_SRUN_SHARING, _ALLOCATION):
         return _changed(step, Change(("--overlap",)))
     if step.ranks == "mpirun":
         return _changed(step, Change(environment=BESIDE_OTHER_STEPS))
@@ -78,7 +80,7 @@ def placed(
     nodes: Sequence[Node],
     flavour: MpiFlavour | None = None,
     *,
-    binds: bool = True,
+    binds: bool = False,
 ) -> tuple[Step, Mapping[str, bytes]]:
     """Return a step as it is to be started on its lease, and the files that have to be there first, by absolute path.
 
@@ -88,8 +90,8 @@ def placed(
         lease: what it has.
         nodes: of the allocation, in the scheduler's order.
         flavour: whose mpirun it is that starts the ranks, if one does and it is known.
-        binds: whether ranks are bound to the CPUs of the lease. srun, jsrun and flux have their own way to keep steps
-            apart on a node.
+        binds: whether ranks are bound to the CPUs of the lease, since their numbers count what a rank is bound to:
+            cores. srun, jsrun and flux keep steps apart on a node by themselves.
 
     Raises:
         AllocationError: what starts the ranks cannot do that.
@@ -105,15 +107,15 @@ def placed(
         case "mpirun":
             if flavour is None:
                 return unplaced(step), {}
-            change = mpi_change(step.launch, lease, flavour, file, binds=binds)
+            change = mpi_change(step.launch, _renumbered(lease, nodes), flavour, file, binds=binds)
             forwarded = [] if flavour.is_hydra else [word for name in gpus for word in ("-x", name)]
             change = replace(change, added=(*change.added, *forwarded), environment={**change.environment, **gpus})
         case "pals":
-            change = _pals(step, lease, gpus, binds=binds)
+            change = _pals(step, _renumbered(lease, nodes), gpus, binds=binds)
         case "aprun":
             change = _aprun(step, request, lease, gpus)
         case "jsrun":
-            change = _jsrun(step, lease, nodes, file)
+            change = _jsrun(step, _renumbered(lease, nodes), nodes, file)
         case "flux":
             change = _flux(step, request, lease)
         case _:
@@ -138,6 +140,13 @@ def _gpus(request: ResourceRequest, lease: Lease) -> dict[str, str]:
 def _missing(step: Step, *options: tuple[tuple[str, ...], str]) -> tuple[str, ...]:
     """Return the words for options that a run command has under none of their names: each with these and a value."""
     return tuple(f"{names[0]}={value}" for names, value in options if not has(step.launch, *names))
+
+
+def _renumbered(lease: Lease, nodes: Sequence[Node]) -> Lease:
+    """Return a lease with CPUs counted from 0 on each node: those of others are hidden from what starts the ranks."""
+    cpus = {node.name: node.cpus for node in nodes}
+    shares = (replace(share, cpus=tuple(map(cpus[share.node].index, share.cpus))) for share in lease.shares)
+    return Lease(tuple(shares))
 
 
 def _names(lease: Lease) -> str:
@@ -213,9 +222,11 @@ def _jsrun(step: Step, lease: Lease, nodes: Sequence[Node], file: str) -> Change
 
 def _flux(step: Step, request: ResourceRequest, lease: Lease) -> Change:
     """Return how flux is told: on which nodes. It has its own plan of their CPUs and GPUs."""
-    added = _missing(
-        step, (("--ntasks", "-n"), str(lease.tasks)), (("--cores-per-task", "-c"), str(request.cpus_per_task))
-    )
+    added = _missing(step, (("--requires",), f"host:{_names(lease)}"))
     if len({share.tasks for share in lease.shares}) == 1:
         added += _missing(step, (("--nodes", "-N"), str(len(lease.shares))))
-    return Change((*added, *_missing(step, (("--requires",), f"host:{_names(lease)}"))))
+    if not has(step.launch, *_FLUX_PER_NODE):  # it takes numbers either for nodes or for tasks
+        added += _missing(
+            step, (("--ntasks", "-n"), str(lease.tasks)), (("--cores-per-task", "-c"), str(request.cpus_per_task))
+        )
+    return Change(added)
