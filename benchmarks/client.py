@@ -1,7 +1,9 @@
-"""Datasets, lists, pipelines and several clients at once: ours, the SmartRedis client, and what a plain socket needs.
+"""Datasets, lists, pipelines and several clients at once: ours, the SmartRedis client, redis-py, and a plain socket.
 
-All take turns on one server. The SmartRedis client runs in an environment of its own (`make clients` makes it).
-Medians.
+The floor of a dataset is one SET or GET of as many bytes as its tensors have, as in `tensors.py`: out of the caller's
+memory, and into one buffer that is used again and again. The same once more is the control. The `mset` and `mget` of
+redis-py, of eight values, take turns with the floor in a loop of their own, and so does the SmartRedis client, which
+runs in an environment of its own (`make clients` makes it). All take turns on one server. Medians.
 
     python benchmarks/client.py [--quick]
 """
@@ -12,7 +14,9 @@ import multiprocessing
 import statistics
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -22,12 +26,25 @@ from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tensors import KIB, MIB, OldClient, PlainSocket, machine, running_server
+from tensors import (
+    KIB,
+    MIB,
+    TARGET,
+    Durations,
+    OldClient,
+    PlainSocket,
+    Variants,
+    machine,
+    measure,
+    row,
+    running_server,
+)
 
 from smartsim.client import Client, Dataset
 from smartsim.domain.addresses import Address
 
 TENSORS = 8
+ROUNDS = {KIB: 100, 64 * KIB: 60, MIB: 15}
 LISTED = 1000
 BATCH = 1000
 SECONDS = 2.0
@@ -52,37 +69,55 @@ def dataset(name: str, size: int, tensors: int = TENSORS) -> Dataset:
     return made
 
 
-def measure_datasets(address: Address, blocks: int) -> list[list[object]]:
-    """Return table rows about datasets of eight tensors, and about a list of a thousand small ones."""
-    rows = []
+def measure_datasets(address: Address, size: int, rounds: int, blocks: int) -> list[list[object]]:
+    """Return the two table rows about datasets of eight tensors."""
+    payload = np.random.default_rng(0).bytes(TENSORS * size)
+    values = {f"redis-py {number}": payload[:size] for number in range(TENSORS)}
+    made = dataset("ours", size)
+    puts: Durations = defaultdict(list)
+    gets: Durations = defaultdict(list)
+    for _ in range(blocks):  # of new connections: how fast one is differs from one to the next
+        floor, control = PlainSocket(address, b"floor", payload), PlainSocket(address, b"control", payload)
+        peer = redis.Redis.from_url(str(address) if address.is_unix else f"redis://{address}")
+        with (
+            floor.socket,
+            control.socket,
+            peer,
+            Client(cluster=False, address=str(address)) as client,
+            OldClient(address) as old,
+        ):
+            put: Variants = {
+                "floor": floor.put,
+                "control": control.put,
+                "client": partial(client.put_dataset, made),
+            }
+            get: Variants = {"floor": floor.get, "control": control.get, "client": partial(client.get_dataset, "ours")}
+            peer_put: Variants = {"floor beside redis-py": floor.put, "redis-py": partial(peer.mset, values)}
+            peer_get: Variants = {"floor beside redis-py": floor.get, "redis-py": partial(peer.mget, list(values))}
+            for calls, durations in ((put, puts), (get, gets), (peer_put, puts), (peer_get, gets)):
+                measure(calls, 2 + rounds // 10, defaultdict(list))  # to warm up
+                measure(calls, rounds, durations)
+            for call, plain, durations in (("put_dataset", floor.put, puts), ("get_dataset", floor.get, gets)):
+                old.measure(call, size, 2 + rounds // 10)
+                measure({"floor beside old": plain}, rounds, durations)
+                durations["old"] += old.measure(call, size, rounds)
+    label = [transport(address), f"{TENSORS} x {size // KIB} KiB"]
+    return [row(label, "put_dataset", puts), row(label, "get_dataset", gets)]
+
+
+def measure_lists(address: Address, blocks: int) -> list[list[object]]:
+    """Return the table row about a list of a thousand small datasets."""
     with Client(cluster=False, address=str(address)) as client, OldClient(address) as old:
         for number in range(LISTED):
             small = dataset(f"small {number}", 256, tensors=1)
             client.put_dataset(small)
             client.append_to_list("list", small)
-        for call, size, rounds in (
-            ("put_dataset", KIB, 50),
-            ("get_dataset", KIB, 50),
-            ("put_dataset", 64 * KIB, 30),
-            ("get_dataset", 64 * KIB, 30),
-            ("put_dataset", MIB, 5),
-            ("get_dataset", MIB, 5),
-            ("get_datasets_from_list", KIB, 1),
-        ):
-            made = dataset("ours", size)
-            ours: dict[str, Callable[[], object]] = {
-                "put_dataset": lambda made=made: client.put_dataset(made),  # type: ignore[misc]
-                "get_dataset": lambda: client.get_dataset("ours"),
-                "get_datasets_from_list": lambda: client.get_datasets_from_list("list"),
-            }
-            own, others = [], []
-            for _ in range(blocks):
-                own += seconds(ours[call], rounds)
-                others += old.measure(call, size, rounds)
-            label = f"{LISTED} datasets" if call.endswith("list") else f"{TENSORS} x {size // KIB} KiB"
-            mine, theirs = 1e6 * statistics.median(own), 1e6 * statistics.median(others)
-            rows.append([transport(address), call, label, mine, theirs, theirs / mine])
-    return rows
+        own, others = [], []
+        for _ in range(blocks):
+            own += seconds(partial(client.get_datasets_from_list, "list"), 1)
+            others += old.measure("get_datasets_from_list", KIB, 1)
+    mine, theirs = 1e3 * statistics.median(own), 1e3 * statistics.median(others)
+    return [[transport(address), f"get_datasets_from_list of {LISTED}", mine, theirs, theirs / mine]]
 
 
 class Small:
@@ -223,9 +258,19 @@ def main() -> None:
     blocks = 2 if quick else 10
     print(machine())
     with running_server() as addresses:
-        rows = [row for address in addresses for row in measure_datasets(address, blocks)]
-        headers = ["transport", "call", "what", "ours us", "SmartRedis us", "SmartRedis / ours"]
-        print(tabulate(rows, headers, floatfmt=("", "", "", ".0f", ".0f", ".2f")))
+        rows = [
+            row
+            for address in addresses
+            for size, rounds in ROUNDS.items()
+            for row in measure_datasets(address, size, rounds, 2 * blocks)
+        ]
+        headers = ["transport", "size", "call", "floor us", "client us", "client / floor", "control", "redis-py", "old"]
+        print(tabulate(rows, headers, floatfmt=("", "", "", ".1f", ".1f", ".2f", ".2f", ".2f", ".2f")))
+        print(f"worst client / floor: {max(float(str(row[5])) for row in rows):.2f} (target: at most {TARGET})")
+        print()
+        rows = [row for address in addresses for row in measure_lists(address, blocks)]
+        headers = ["transport", "call", "ours ms", "SmartRedis ms", "SmartRedis / ours"]
+        print(tabulate(rows, headers, floatfmt=("", "", ".1f", ".1f", ".2f")))
         print()
         rows = [row for address in addresses for row in measure_pipelines(address, blocks)]
         headers = ["transport", "1 KiB", "pipeline us", "one by one us", "gain", "redis-py's pipeline us"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,12 +19,16 @@ from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.process.subprocess import SubprocessRunner
 from smartsim.adapters.wlm.batch_jobs import BatchJobs
 from smartsim.adapters.wlm.cobalt import Cobalt
+from smartsim.adapters.wlm.flux import Flux
 from smartsim.adapters.wlm.local import LocalWorkloadManager
+from smartsim.adapters.wlm.lsf import Lsf
 from smartsim.adapters.wlm.pbs import Pbs
 from smartsim.adapters.wlm.scheduled import ScheduledWorkloadManager
 from smartsim.adapters.wlm.scheduler import Scheduler
 from smartsim.domain.lifecycle import Ended, JobEvent
 from smartsim.domain.settings.batch import BatchSettings
+from smartsim.domain.settings.batch_flux import FluxBatchSettings
+from smartsim.domain.settings.bsub import BsubBatchSettings
 from smartsim.domain.settings.cobalt import CobaltBatchSettings
 from smartsim.domain.settings.qsub import QsubBatchSettings
 from smartsim.domain.steps import Batch, Step
@@ -41,12 +46,16 @@ class Kind:
         settings: makes the batch settings of a job that wants some nodes, some seconds at most, and a queue, if any.
         arrays: whether it has job arrays.
         delete: its program that deletes a job.
+        deleted_by: the signal that a job gets first when it is deleted.
+        limited_by: the signal that a job gets first when it is over its time limit.
     """
 
     scheduler: Callable[[], Scheduler]
     settings: Callable[[int, int, str], BatchSettings]
     arrays: bool = True
-    delete: str = "qdel"
+    delete: tuple[str, ...] = ("qdel",)
+    deleted_by: signal.Signals = signal.SIGTERM
+    limited_by: signal.Signals = signal.SIGTERM
 
 
 KINDS: Mapping[str, Kind] = {
@@ -58,6 +67,27 @@ KINDS: Mapping[str, Kind] = {
     ),
     "cobalt": Kind(
         Cobalt, lambda nodes, limit, queue: CobaltBatchSettings(nodes, time=str(limit), queue=queue), arrays=False
+    ),
+    "lsf": Kind(
+        Lsf,
+        lambda nodes, limit, queue: BsubBatchSettings(time=str(limit), queue=queue, batch_args={"n": 4 * nodes}),
+        delete=("bkill",),
+        deleted_by=signal.SIGINT,
+        limited_by=signal.SIGUSR2,
+    ),
+    "coral": Kind(
+        Lsf,
+        lambda nodes, limit, queue: BsubBatchSettings(nodes, str(limit), "P1", queue=queue, smts=4),
+        delete=("bkill",),
+        deleted_by=signal.SIGINT,
+        limited_by=signal.SIGUSR2,
+    ),
+    "flux": Kind(
+        Flux,
+        lambda nodes, limit, queue: FluxBatchSettings(nodes, str(limit), queue=queue),
+        arrays=False,
+        delete=("flux", "cancel"),
+        limited_by=signal.SIGALRM,
     ),
 }
 """By the name of the look-alike. A minute of a time limit lasts a second on all of them."""

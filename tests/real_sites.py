@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +25,8 @@ from smartsim.adapters.wlm.sge import Sge
 from smartsim.adapters.wlm.slurm import Slurm
 from smartsim.adapters.wlm.slurm_steps import SrunSteps
 from smartsim.adapters.wlm.srun import signal_steps
-from smartsim.domain.steps import Batch
+from smartsim.domain.lifecycle import Ended, JobEvent
+from smartsim.domain.steps import Batch, Step
 from smartsim.ports.process_runner import Completed
 from smartsim.ports.workload_manager import WorkloadManager
 
@@ -88,6 +90,8 @@ class RealSite:
     logged: list[tuple[int, str]] = field(default_factory=list)
     runner: CountingRunner = field(default_factory=CountingRunner)
     srun: tuple[str, ...] = ()
+    reports: list[tuple[str, JobEvent]] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
     def manager(self) -> WorkloadManager:
         """Return another manager, as another driver would have it."""
@@ -101,6 +105,38 @@ class RealSite:
             Slurm(), self.runner, files, clock, self.log, partial(signal_steps, self.runner, signal="TERM")
         )
         return ScheduledWorkloadManager(SrunSteps(children, self.runner, clock, self.log), jobs)
+
+    def step(self, name: str, *argv: str, batch: Batch | None = None, srun: Sequence[str] = ()) -> Step:
+        """Return a step in a directory of its own; started by `srun`, if options are given for it."""
+        where = self.directory / name
+        where.mkdir()
+        launch = (*srun, f"--job-name={name}") if srun else ()
+        out = str(where / name)
+        ranks = "srun" if srun else ""
+        return Step(name, argv, launch, {}, str(where), f"{out}.out", f"{out}.err", batch, ranks)
+
+    def report(self, name: str, event: JobEvent) -> None:
+        """Take a report."""
+        with self.changed:
+            self.reports.append((name, event))
+            self.changed.notify_all()
+
+    def of(self, name: str) -> list[JobEvent]:
+        """Return what was reported of a step."""
+        return [event for reported, event in self.reports if reported == name]
+
+    def wait_for(self, name: str, kind: type[JobEvent], deadline: float = DEADLINE) -> JobEvent:
+        """Wait until something is reported of a step."""
+        with self.changed:
+            came = self.changed.wait_for(lambda: any(isinstance(event, kind) for event in self.of(name)), deadline)
+        assert came, f"{name}: no {kind.__name__} among {self.of(name)}; told: {self.logged}"
+        return next(event for event in self.of(name) if isinstance(event, kind))
+
+    def ended(self, name: str, deadline: float = DEADLINE) -> Ended:
+        """Wait until a step ended."""
+        event = self.wait_for(name, Ended, deadline)
+        assert isinstance(event, Ended)
+        return event
 
     def log(self, level: int, text: str) -> None:
         """Take what users are told."""

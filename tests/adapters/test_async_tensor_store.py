@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import redis
 
-from clusters import wait_until
+from database_clusters import wait_until
 from servers import DEADLINE, Server, free_port, running_server, scripted_server
 from smartsim.adapters.tensors.async_resp import AsyncRespTensorStore
 from smartsim.domain.addresses import Address

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cluster_stores import get, opened_cluster_store, put
-from clusters import Cluster, name_of_slot, running_cluster, start_node, wait_until
+from database_clusters import Cluster, name_of_slot, running_cluster, start_node, wait_until
 from servers import DEADLINE, free_port, running_server
 from smartsim.adapters.tensors.resp import RespTensorStore
 from smartsim.domain.addresses import Address

@@ -17,7 +17,8 @@ import redis
 
 from servers import DEADLINE, Server, free_port, running_server, scripted_server
 from smartsim.adapters.tensors.async_connection import AsyncTensorConnection, connect_async
-from smartsim.adapters.tensors.connection import TensorConnection, connect
+from smartsim.adapters.tensors.connecting import connect
+from smartsim.adapters.tensors.connection import TensorConnection
 from smartsim.adapters.tensors.exchange import LostConnectionError
 from smartsim.adapters.tensors.wire import GarbledReplyError
 from smartsim.domain.addresses import Address

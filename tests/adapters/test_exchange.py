@@ -29,6 +29,18 @@ def test_commands_leave_in_pieces_of_any_length(commands: list[list[Any]], lengt
     assert peer.sent == b"".join(encoded([b"ANY", *command]) for command in plain)
 
 
+@given(st.lists(words, min_size=1, max_size=3), st.lists(arrays(), max_size=4), st.booleans(), LENGTHS)
+def test_several_arrays_leave_as_one_word(
+    before: list[list[Any]], data: list[Any], last: bool, lengths: list[int]
+) -> None:
+    plain = [word if isinstance(word, bytes) else word.tobytes() for command in before for word in command]
+    word = b"".join(array.tobytes() for array in data)
+    command = (b"ANY", *(word for command in before for word in command), tuple(data), *(() if last else (b"end",)))
+    peer = Peer(b"+OK\r\n", [*lengths, 1 << 30, 1 << 30])
+    peer.play([Command(command)])
+    assert peer.sent == encoded([b"ANY", *plain, word, *([] if last else [b"end"])])
+
+
 @pytest.mark.parametrize("size", [1, 16 * 1024, 1 << 20])
 def test_a_transaction_stands_between_multi_and_exec(size: int) -> None:
     data = np.zeros(size, np.int8)

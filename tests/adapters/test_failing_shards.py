@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cluster_stores import get, opened_cluster_store, put
-from clusters import Cluster, Node, name_of_slot, running_cluster, start_node, wait_until
+from database_clusters import Cluster, Node, name_of_slot, running_cluster, start_node, wait_until
 from servers import DEADLINE
 from smartsim.domain.client_config import ClientConfig, RetryPolicy
 from smartsim.domain.client_errors import RedisDatabaseError

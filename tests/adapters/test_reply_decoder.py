@@ -18,6 +18,7 @@ from smartsim.domain.client_errors import RedisRuntimeError
 from smartsim.ports.tensor_store import Command, Request, Transaction
 
 DAG = Command((b"AI.DAGEXECUTE", b"LOAD", b"1", b"k", b"|>", b"AI.TENSORGET", b"k", b"META", b"BLOB"))
+DATASET = Command((b"AI._DATASETGET", b"{d}.meta"), key=b"{d}.meta")
 lines = st.binary(max_size=60).filter(lambda line: b"\r" not in line and b"\n" not in line)
 leaves = (
     st.none()
@@ -83,6 +84,67 @@ def test_large_tensors_that_are_mostly_alike_arrive_in_any_pieces(expected: list
     assert same(replies, [*expected, expected, 7])
     tensors = [reply for reply in replies if isinstance(reply, np.ndarray)]
     assert all(tensor.flags.writeable and tensor.flags.owndata for tensor in tensors)
+
+
+BLOBS = [
+    b"abc",
+    bytes(range(256)) * 70,
+    np.random.default_rng(0).bytes(100_000),
+    np.random.default_rng(1).bytes(300_000),
+]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(BLOBS), max_size=5) | st.none() | st.just(no), min_size=1, max_size=4),
+    st.booleans(),
+    LENGTHS,
+)
+def test_datasets_arrive_in_any_pieces(datasets: list[Any], honest: bool, lengths: list[int]) -> None:
+    expected = []
+    for blobs in datasets:
+        layouts = b",".join(b"UINT8 %d" % len(blob) for blob in blobs) if isinstance(blobs, list) else b""
+        fields = [b"time", b"\4" * 9, b".COMPLETE", b"1"]
+        expected.append([fields, layouts if honest else b"UINT8 7", *blobs] if isinstance(blobs, list) else blobs)
+    peer = Peer(b"".join(map(encoded, [*expected, 7])), [1 << 20, *lengths, *lengths])
+    *replies, last = peer.play([*[DATASET] * len(expected), ANY])
+    plain = [
+        [part.tobytes() if isinstance(part, np.ndarray) else part for part in reply]
+        if isinstance(reply, list)
+        else reply
+        for reply in replies
+    ]
+    assert same(plain, expected)
+    assert last == 7
+
+
+def test_no_cut_of_a_dataset_matters() -> None:
+    expected = [[b"time", b"\4" * 9, b".tensor_names", b"\7" * 20], b"UINT8 3,UINT8 4", b"abc", b"defg"]
+    reply = encoded(expected)
+    for lengths in (*([cut] for cut in range(1, len(reply))), [1] * len(reply)):
+        (found,) = Peer(reply, [1 << 20, *lengths]).play([DATASET])
+        assert isinstance(found, list)
+        assert found[:2] == expected[:2]
+        assert [bytes(blob) for blob in found[2:]] == expected[2:]  # type: ignore[arg-type]  # bytes, or arrays of bytes
+
+
+def test_the_blobs_of_a_dataset_are_received_into_one_piece_of_memory() -> None:
+    expected = [[b"f", b"v"], b"UINT8 100000,UINT8 300000", *BLOBS[2:]]
+    (reply,) = Peer(encoded(expected), [1 << 20, *[50_000] * 100]).play([DATASET])
+    assert isinstance(reply, list)
+    _, _, first, second = reply
+    assert isinstance(first, np.ndarray)
+    assert isinstance(second, np.ndarray)
+    assert first.base is second.base is not None
+    assert [first.tobytes(), second.tobytes()] == BLOBS[2:]
+
+
+@pytest.mark.parametrize("claim", [b"UINT8 %d" % (1 << 62), b"DOUBLE 1", b"STRING 1", b"\xff", b"UINT8 -1"])
+def test_layouts_that_are_wrong_harm_nobody(claim: bytes) -> None:
+    expected = [[b"f", b"v"], claim, BLOBS[2]]
+    (reply,) = Peer(encoded(expected), [1 << 20, 1000, 1000]).play([DATASET])
+    assert isinstance(reply, list)
+    assert isinstance(reply[2], np.ndarray)
+    assert reply[2].tobytes() == BLOBS[2]
 
 
 def test_of_large_tensors_that_are_alike_no_bytes_are_taken_for_others() -> None:

@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
+from resp_peer import GET, arrays, encoded
 from smartsim.adapters.tensors import wire
-from smartsim.adapters.tensors.connection import TcpConnection, TensorConnection
+from smartsim.adapters.tensors.connecting import TcpConnection
+from smartsim.adapters.tensors.connection import TensorConnection
 from smartsim.adapters.tensors.exchange import LostConnectionError
+from smartsim.domain.client_errors import RedisRuntimeError
 from smartsim.ports.tensor_store import Command
 
 HEADER = b"*6\r\n$5\r\ndtype\r\n$6\r\nDOUBLE\r\n$5\r\nshape\r\n*2\r\n:2\r\n:3\r\n$4\r\nblob\r\n$48\r\n"
@@ -44,6 +47,11 @@ class CutSocket:
         count = min(limit, next(self.lengths, limit))
         received, self.reply = bytes(self.reply[:count]), self.reply[count:]
         return received
+
+    def recv_into(self, buffer: memoryview) -> int:
+        received = self.recv(len(buffer))
+        buffer[: len(received)] = received
+        return len(received)
 
     def recvmsg_into(self, buffers: Sequence[memoryview | bytearray], *_: int) -> tuple[int, list[Any], int, Any]:
         received = self.recv(sum(map(len, buffers)))
@@ -240,6 +248,44 @@ def test_a_scalar_of_another_client_is_an_array_without_dimensions() -> None:
         scalar = connection.get_tensor(b"k")
         assert scalar.shape == ()
         assert scalar == 2.5
+
+
+@given(
+    reply=st.binary(max_size=300)
+    | st.integers(0, 10**9)
+    | arrays()
+    | st.lists(st.binary(max_size=9) | st.lists(st.binary(max_size=2000), max_size=3), max_size=5),
+    lengths=LENGTHS,
+)
+def test_the_reply_to_one_command_arrives_in_pieces_of_any_length(reply: Any, lengths: list[int]) -> None:
+    connection, _ = connected(encoded(reply), lengths)
+    found: Any = connection.exchange([GET])[0]
+    assert type(found) is type(reply)
+    assert np.array_equal(found, reply) if isinstance(reply, np.ndarray) else found == reply
+    assert connection.in_step
+
+
+def test_more_than_the_reply_to_one_command_ends_the_connection() -> None:
+    connection, _ = connected(b"+OK\r\n+OK\r\n")
+    with pytest.raises(wire.GarbledReplyError, match="more bytes than the reply"):
+        connection.exchange([Command((b"PING",))])
+    assert not connection.in_step
+
+
+def test_after_a_protocol_error_the_connection_has_ended() -> None:
+    connection, _ = connected(b"-ERR Protocol error: too large\r\n")
+    (refused,) = connection.exchange([Command((b"PING",))])
+    assert isinstance(refused, RedisRuntimeError)
+    assert refused.reply == "ERR Protocol error: too large"
+    assert not connection.in_step
+
+
+@given(lengths=LENGTHS, sizes=st.lists(st.sampled_from([1, 100, 16_384, 70_000]), min_size=1, max_size=6))
+def test_several_arrays_leave_in_pieces_of_any_length(lengths: list[int], sizes: list[int]) -> None:
+    data = [np.random.default_rng(size).integers(0, 255, size, np.uint8) for size in sizes]
+    connection, sock = connected(b"+OK\r\n", [*lengths, 1 << 30])
+    assert connection.exchange([Command((b"ANY", tuple(data)))]) == [b"OK"]
+    assert sock.sent == encoded([b"ANY", b"".join(array.tobytes() for array in data)])
 
 
 @pytest.mark.parametrize("call", ["put_tensor", "get_tensor", "exchange"])

@@ -30,7 +30,7 @@ from client_calls import (
     storing,
     storing_programs,
 )
-from clusters import Cluster, Node, connect_node, wait_until
+from database_clusters import Cluster, Node, connect_node, wait_until
 from old_clients.database import Database, cluster_mode, running_cluster, running_database
 from smartsim.app.client.interface import Interface
 from smartsim.client import AsyncClient, Client, Pipeline, RedisConnectionError, RedisReplyError, RedisRuntimeError

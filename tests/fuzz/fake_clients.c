@@ -34,7 +34,7 @@ struct fake_command fake_format(const char *name, const char *format, va_list ar
 }
 
 /* What a replica is sent: nothing of what runs on one already. */
-static void propagate(const Context *ctx, struct fake_command command) {
+void fake_propagate(const Context *ctx, struct fake_command command) {
     if (ctx->client->keyspace != FAKE_PRIMARY) {
         fake_free_strings(command.argv, command.argc);
         return;
@@ -47,7 +47,7 @@ static void propagate(const Context *ctx, struct fake_command command) {
 int fake_Replicate(Context *ctx, const char *command, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    propagate(ctx, fake_format(command, format, arguments));
+    fake_propagate(ctx, fake_format(command, format, arguments));
     va_end(arguments);
     return MODULE_OK;
 }
@@ -56,7 +56,7 @@ int fake_ReplicateVerbatim(Context *ctx) {
     CHECK(ctx->command != NULL && strstr(ctx->command->flags, "write") != NULL && !ctx->asking_keys && !ctx->blocking);
     struct fake_command command = {0, malloc((size_t)ctx->argc * sizeof *command.argv), ctx->argc};
     for (int i = 0; i < ctx->argc; i++) command.argv[i] = fake_HoldString(NULL, ctx->argv[i]);
-    propagate(ctx, command);
+    fake_propagate(ctx, command);
     return MODULE_OK;
 }
 
@@ -68,7 +68,9 @@ void fake_end_call(const Context *ctx, int db) {
     propagated = NULL;
     propagated_count = 0;
     for (size_t i = 0; i < count; i++) {
-        CHECK(fake_run_on(FAKE_REPLICA, CONTEXT_REPLICATED | CONTEXT_REPLICA, &commands[i]) == FAKE_REPLIED);
+        const int replicated = CONTEXT_REPLICATED | CONTEXT_REPLICA;
+        CHECK(fake_run_plain(FAKE_REPLICA, commands[i].db, commands[i].argv, commands[i].argc) ||
+              fake_run_on(FAKE_REPLICA, replicated, &commands[i]) == FAKE_REPLIED);
         fake_free_strings(commands[i].argv, commands[i].argc);
     }
     free(commands);
@@ -159,7 +161,7 @@ bool fake_is_read_only(const struct client *client) {
 
 static void find_keys(Context *ctx) {
     const struct command *command = ctx->command;
-    if (command->first > 0 && command->first < ctx->argc) ctx->is_key[command->first] = true;
+    for (int i = command->first; i > 0 && i <= command->last && i < ctx->argc; i++) ctx->is_key[i] = true;
     if (strstr(command->flags, "getkeys-api") == NULL) return;
     ctx->asking_keys = true;
     CHECK(command->run(ctx, ctx->argv, ctx->argc) == MODULE_OK && !ctx->blocking && ctx->expected == 0);
@@ -167,14 +169,14 @@ static void find_keys(Context *ctx) {
 }
 
 /* In a cluster. */
-static bool is_elsewhere(const struct client *client, const String *key) {
+bool fake_is_elsewhere(const struct client *client, const String *key) {
     if (!(client->flags & CONTEXT_CLUSTER)) return false;
     return key->data[0] == 'z' || (key->data[0] == 'o' && client->flags & FAKE_MOVED);
 }
 
 static bool has_keys_elsewhere(const Context *ctx) {
     for (int i = 1; i < ctx->argc; i++) {
-        if (ctx->is_key[i] && is_elsewhere(ctx->client, ctx->argv[i])) return true;
+        if (ctx->is_key[i] && fake_is_elsewhere(ctx->client, ctx->argv[i])) return true;
     }
     return false;
 }
@@ -202,8 +204,10 @@ enum fake_result fake_run_as(struct client *client, String **argv, int argc) {
     bool *marks = calloc(2 * (size_t)argc, sizeof *marks);
     const bool looks_itself = strcmp(command->name, "AI._DAGLOCAL") == 0;
     Context ctx = {.client = client, .command = command, .argc = argc, .argv = argv, .is_key = marks};
+    ctx.finds_keys = strncmp(command->name, "AI._DATASET", strlen("AI._DATASET")) == 0;
     if (looks_itself) ctx.is_served = marks + argc;
     const enum fake_result result = run(&ctx);
+    fake_free_strings(ctx.allowed, ctx.allowed_count);
     free(marks);
     return result;
 }
@@ -254,84 +258,4 @@ int fake_server_flags(void) { return flags & (CONTEXT_REPLICA | CONTEXT_LOADING 
 void fake_set_flags(int new_flags) {
     flags = new_flags;
     for (size_t i = 0; i < FAKE_CLIENTS; i++) fake_clients[i].flags = fake_server_flags();
-}
-
-/* --- What the module asks the server: CLIENT LIST ID n, EXISTS key --- */
-
-struct CallReply {
-    char text[128];
-};
-
-static void mark(const Context *ctx, bool *marks, const String *key) {
-    bool known = false;
-    for (int i = 1; i < ctx->argc; i++) {
-        if (!fake_same_text(ctx->argv[i], key)) continue;
-        known = marks[i] = true;
-    }
-    CHECK(known);
-}
-
-static CallReply *call_exists(const Context *ctx, const String *key) {
-    if (ctx->is_served != NULL) mark(ctx, ctx->is_served, key);
-    return is_elsewhere(ctx->client, key) ? NULL : fake_Calloc(1, sizeof(struct CallReply));
-}
-
-CallReply *fake_Call(Context *ctx, const char *command, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    CHECK(!ctx->asking_keys);
-    if (strcmp(command, "EXISTS") == 0) {
-        CHECK(strcmp(format, "s") == 0);
-        const String *key = va_arg(arguments, String *);
-        va_end(arguments);
-        return call_exists(ctx, key);
-    }
-    CHECK(strcmp(command, "CLIENT") == 0 && strcmp(format, "ccl") == 0);
-    CHECK(strcmp(va_arg(arguments, const char *), "LIST") == 0 && strcmp(va_arg(arguments, const char *), "ID") == 0);
-    const unsigned long long id = (unsigned long long)va_arg(arguments, long long);
-    va_end(arguments);
-    CallReply *reply = fake_Calloc(1, sizeof *reply);
-    for (const struct client *client = fake_clients; client < fake_clients + FAKE_CLIENTS; client++) {
-        if (client->id != id) continue;
-        const char *last = client->last == NULL ? "NULL" : client->last->name;
-        snprintf(reply->text, sizeof reply->text, "id=%llu db=%d cmd=%s user=default\n", id, client->db, last);
-    }
-    return reply;
-}
-
-const char *fake_CallReplyStringPtr(CallReply *reply, size_t *len) {
-    *len = strlen(reply->text);
-    return reply->text;
-}
-
-void fake_FreeCallReply(CallReply *reply) { fake_Free(reply); }
-
-/* --- Access control lists: nobody may touch a key that begins with an `!` --- */
-
-struct User {
-    Context *ctx;
-};
-
-static Context *asking;
-
-String *fake_GetCurrentUserName(Context *ctx) {
-    CHECK(ctx->command != NULL);
-    asking = ctx;
-    return fake_string("guest", strlen("guest"));
-}
-
-User *fake_GetModuleUserFromUserName(String *name) {
-    User *user = fake_Alloc(sizeof *user);
-    CHECK(name->references > 0);
-    user->ctx = asking;
-    return user;
-}
-
-void fake_FreeModuleUser(User *user) { fake_Free(user); }
-
-int fake_ACLCheckKeyPermissions(User *user, String *key, int access) {
-    CHECK(access != 0 && (access & ~(ACL_ACCESS | ACL_UPDATE | ACL_INSERT)) == 0);
-    if (key->data[0] == '!') return MODULE_ERR;
-    mark(user->ctx, user->ctx->is_key, key);
-    return MODULE_OK;
 }

@@ -52,6 +52,9 @@ struct Context {
     String **argv;
     bool *is_key;     /* which of the arguments are; NULL if all keys may be opened */
     bool *is_served;  /* which of them the module has asked about; NULL if the server looks after its keys */
+    bool finds_keys;  /* those of its keys that are no arguments the module looks after itself */
+    String **allowed; /* of these, what it has asked about */
+    int allowed_count;
     long expected;    /* replies that are still to come */
     bool failed;      /* an error was among them */
     bool asking_keys; /* for the positions of keys */
@@ -74,7 +77,7 @@ struct command {
     const char *name;
     CommandFunction run;
     const char *flags;
-    int first; /* the position of its key, 0 for none */
+    int first, last; /* the positions of its keys, 0 for none */
 };
 
 /* Each is of the server's interface, under a name of our own. */
@@ -94,6 +97,9 @@ int fake_lookup(const char *name, void *function);
 
 /* A command out of what Replicate and EmitAOF are given. */
 struct fake_command fake_format(const char *command, const char *format, va_list arguments);
+
+/* Have replicas do what a command has done. */
+void fake_propagate(const Context *ctx, struct fake_command command);
 
 /* After each call of the module: nothing is left open, and what was written is the same on the replica. */
 void fake_end_call(const Context *ctx, int db);
@@ -129,8 +135,31 @@ EventFunction fake_listener(uint64_t event);
 
 bool fake_same_text(const String *one, const String *other);
 
-/* DEL, COPY, SET, RPUSH, LPOP, HSET (a hash has one field), SELECT, SWAPDB and FLUSHALL. Returns false if it is none of them. */
+/* DEL, COPY, SET, RPUSH, LPOP, HSET (of one field), SELECT, SWAPDB and FLUSHALL. Returns false if it is none of them. */
 bool fake_run_own(struct client *client, String **argv, int argc);
+
+/* UNLINK, COPY, RENAME, PERSIST and PEXPIREAT, which the module asks for. Returns false if it is none of them. */
+bool fake_run_plain(enum fake_keyspace keyspace, int db, String **argv, int argc);
+
+/* Whether a command may touch a key: access control lists know of all that it tells, or asks about. */
+bool fake_may_open(const Context *ctx, const String *name, int mode);
+
+/* In a cluster: whether another node has a key. */
+bool fake_is_elsewhere(const struct client *client, const String *key);
+
+/* A hash is one string. Its next field, of which the value follows it; where they begin, from 0. */
+struct fake_field {
+    const char *field, *value;
+    size_t field_len, value_len;
+};
+
+bool fake_next_field(const String *hash, size_t *position, struct fake_field *field);
+
+/* The value of a field, to be freed; NULL if there is none. */
+String *fake_find_field(const String *hash, const String *name);
+
+/* A hash with one more field; `hash` may be NULL. */
+String *fake_with_field(const String *hash, const String *field, const String *value);
 
 void fake_delete(enum fake_keyspace keyspace, int db, const String *name);
 

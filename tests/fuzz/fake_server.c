@@ -112,8 +112,8 @@ void fake_SetModuleOptions(Context *ctx, int options) {
 int fake_CreateCommand(Context *ctx, const char *name, CommandFunction run, const char *flags, int first, int last,
                        int step) {
     (void)ctx;
-    CHECK(fake_command_count < MAX_COMMANDS && first == last && step == (first > 0));
-    commands[fake_command_count++] = (struct command){name, run, flags, first};
+    CHECK(fake_command_count < MAX_COMMANDS && first <= last && step == (first > 0));
+    commands[fake_command_count++] = (struct command){name, run, flags, first, last};
     return MODULE_OK;
 }
 

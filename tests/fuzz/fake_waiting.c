@@ -137,6 +137,7 @@ void fake_disconnect(int number) {
 /* --- Time --- */
 
 long long clock_now(void) { return now; }
+long long fake_Milliseconds(void) { return now / MILLISECOND; }
 
 Timer fake_CreateTimer(Context *ctx, long long ms, TimerFunction function, void *data) {
     (void)ctx;

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from clusters import connect_node, join
+from database_clusters import connect_node, join
 from module_server import MODULE
 from servers import Server, free_port, running_server
 from smartsim.domain.addresses import Address

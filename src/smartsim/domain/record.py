@@ -270,13 +270,13 @@ class DatabaseReady(Event):
 
     Args:
         database: its name.
-        version: of the server program.
+        server_version: of the server program.
         shards: its servers.
     """
 
     event = "database_ready"
     database: str
-    version: str = ""
+    server_version: str = ""
     shards: tuple[ShardFacts, ...] = ()
 
 

@@ -16,11 +16,13 @@ from smartsim.domain.client_errors import RedisRuntimeError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-Word: TypeAlias = "bytes | npt.NDArray[Any]"
-"""A word of a command; an array in C order stands for the bytes of its elements, which are sent from where they are."""
+Word: TypeAlias = "bytes | npt.NDArray[Any] | tuple[npt.NDArray[Any], ...]"
+"""A word of a command; an array in C order stands for the bytes of its elements, which are sent from where they are.
+Several arrays stand for those of all, one after the other."""
 
 Reply: TypeAlias = "int | bytes | npt.NDArray[Any] | RedisRuntimeError | list[Reply] | None"
 """What a database says: nil, a number, a text, a tensor (always to ``AI.TENSORGET key META BLOB``), an error, several.
+The blobs in a reply to ``AI._DATASETGET`` may be arrays of bytes.
 
 An error is the exception for it, which is handed over, not raised.
 """

@@ -9,6 +9,7 @@ import pytest
 from servers import DEADLINE, Server, running_server
 from smartsim.adapters.tensors.in_memory import InMemoryTensorStore
 from smartsim.adapters.tensors.resp import RespTensorStore
+from smartsim.app.client import dataset_storage
 from smartsim.app.client.stream import Stream
 from smartsim.domain.client_config import ClientConfig, RetryPolicy
 from smartsim.ports.tensor_store import Command, TensorStore
@@ -34,6 +35,12 @@ def store(database: TensorStore) -> TensorStore:
     """The same database, empty."""
     database.run([Command((b"FLUSHDB",))])
     return database
+
+
+@pytest.fixture
+def staging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Datasets of the tests are as large as those that are stored in several steps."""
+    monkeypatch.setattr(dataset_storage, "_MANY_BYTES", 100)
 
 
 @pytest.fixture

@@ -252,9 +252,9 @@ def test_scripts_may_unpack_datasets_of_lists(dataset: Dataset) -> None:
 
 def test_a_received_dataset_keeps_the_arrays() -> None:
     data = np.arange(3)
-    content = Content({b"note": b"\x07\x01\0\0\0\0\0\0\0\xff"}, {b"t": data})
+    content = Content({b"note": b"\x07\x01\0\0\0\0\0\0\0\xff"}, {"t": data})
     dataset = Dataset.received("d", content)
-    assert dataset.content().tensors[b"t"] is data
+    assert dataset.content().tensors["t"] is data
     assert dataset.content() == content
     assert dataset.get_meta_strings("note") == ["\udcff"]
     dataset.add_meta_string("note", "more")

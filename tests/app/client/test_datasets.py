@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dataset_calls import CALLS, Watched, ask, get, make_dataset, put, state, there
-from smartsim.app.client import dataset_storage
-from smartsim.app.client.calls import carry_out, pairs
+from smartsim.app.client.calls import Call, carry_out, pairs
 from smartsim.app.client.dataset import Dataset
 from smartsim.app.client.datasets import (
     copy_dataset,
@@ -175,9 +174,35 @@ def test_what_was_under_the_other_name_is_replaced(store: TensorStore, name: str
 # --- large datasets
 
 
-@pytest.fixture
-def staging(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset_storage, "_MANY_BYTES", 100)
+@pytest.mark.parametrize("layout", ["alternating", "falling", "all large", "all small"])
+def test_small_tensors_share_blobs_and_large_ones_do_not(store: TensorStore, layout: str) -> None:
+    sizes = {
+        "alternating": [3, 150_000, 5, 150_000, 7],
+        "falling": [200_000, 140_000, 131_072, 131_071, 1, 1],
+        "all large": [140_000] * 3,
+        "all small": [50_000] * 9,
+    }[layout]
+    dataset = Dataset("d")
+    for number, size in enumerate(sizes):
+        dataset.add_tensor(f"t{number}", np.arange(size) + number)
+        dataset.add_tensor(f"odd{number}", np.full(number + 1, number, np.uint8))
+    put(store, dataset)
+    back = get(store, "d")
+    assert back.get_tensor_names() == dataset.get_tensor_names()
+    for name in dataset.get_tensor_names():
+        assert np.array_equal(back.get_tensor(name), dataset.get_tensor(name))
+        assert np.array_equal(store.get(f"{{d}}.{name}".encode()), dataset.get_tensor(name))
+    put(store, back)
+    assert all(np.array_equal(get(store, "d").get_tensor(name), dataset.get_tensor(name)) for name in ("t0", "odd2"))
+
+
+def test_what_is_got_is_the_callers_to_change(store: TensorStore) -> None:
+    put(store, make_dataset("d", "a", "b", value=1.0))
+    dataset = get(store, "d")
+    dataset.get_tensor("a")[:] = 2.0
+    dataset.add_tensor("c", np.full(2, 1.0))
+    assert state(dataset) == ({"a", "b", "c"}, {1.0})
+    assert state(get(store, "d")) == ({"a", "b"}, {1.0})
 
 
 @pytest.mark.usefixtures("staging")
@@ -285,7 +310,13 @@ def test_any_hash_is_read_or_refused(database: TensorStore, fields: dict[bytes, 
 def test_how_often_the_database_is_asked(store: TensorStore) -> None:
     dataset = make_dataset("d", *(f"t{number}" for number in range(8)))
     watched = Watched(store)
-    put(watched, dataset)
-    assert watched.round_trips == 1
-    get(watched, "d")
-    assert watched.round_trips == 3
+    calls: list[Call[Any]] = [
+        put_dataset("{d}", dataset),
+        get_dataset("{d}", "d"),
+        copy_dataset("{d}", "{e}"),
+        rename_dataset("{e}", "{f}"),
+        delete_dataset("{f}"),
+    ]
+    for trips, call in enumerate(calls, 1):
+        carry_out(call, watched)
+        assert watched.round_trips == trips

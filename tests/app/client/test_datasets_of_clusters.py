@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
-from clusters import running_cluster
+from database_clusters import Cluster, name_of_slot, running_cluster, wait_until
 from dataset_calls import CONFIG, ClusterOfOne, Watched, ask, get, make_dataset, put, state, there
+from servers import DEADLINE
 from smartsim.adapters.tensors.resp import RespTensorStore
 from smartsim.app.client.calls import carry_out
+from smartsim.app.client.dataset import Dataset
 from smartsim.app.client.datasets import (
     copy_dataset,
     dataset_exists,
@@ -16,6 +20,7 @@ from smartsim.app.client.datasets import (
     rename_dataset,
 )
 from smartsim.domain.client_errors import RedisRuntimeError
+from smartsim.domain.slots import key_slot
 from smartsim.ports.tensor_store import Request, TensorStore
 
 # --- clusters
@@ -55,11 +60,15 @@ def test_names_that_a_cluster_would_spread_over_shards(store: TensorStore) -> No
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorStore]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
-        store = RespTensorStore([node.address for node in nodes.primaries], CONFIG, cluster=True)
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def cluster(nodes: Cluster) -> Iterator[TensorStore]:
+    with closing(RespTensorStore([node.address for node in nodes.primaries], CONFIG, cluster=True)) as store:
         yield store
-        store.close()
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -80,3 +89,55 @@ def test_datasets_of_a_cluster(cluster: TensorStore, number: int) -> None:
 def test_a_real_cluster_would_spread_such_names_over_shards(cluster: TensorStore) -> None:
     with pytest.raises(RedisRuntimeError, match="cannot be stored in a cluster"):
         put(cluster, make_dataset("}d", "a"))
+
+
+# --- while a slot moves, a part of the keys is on the one node, and a part on the other
+
+
+def _replace(store: TensorStore, name: str) -> None:
+    put(store, make_dataset(name, "b", "c", value=2.0))
+
+
+def _copy(store: TensorStore, name: str) -> None:
+    carry_out(copy_dataset(f"{{{name}}}", f"copy.{{{name}}}"), store)
+
+
+def _delete(store: TensorStore, name: str) -> None:
+    carry_out(delete_dataset(f"{{{name}}}"), store)
+
+
+@pytest.mark.parametrize("first", [["meta"], ["a"], ["meta", "b"]])
+@pytest.mark.parametrize("call", [get, _replace, _copy, _delete])
+def test_nobody_sees_or_leaves_half_a_dataset_when_its_slot_moves(
+    nodes: Cluster, cluster: TensorStore, call: Callable[[TensorStore, str], Dataset | None], first: list[str]
+) -> None:
+    source, target, _ = nodes.primaries
+    name = name_of_slot((100, 5000), f"{call.__name__}{len(first)}{first[0]}").decode()
+    slot = key_slot(name.encode())
+    put(cluster, make_dataset(name, "a", "b", value=1.0))
+    keys = {part: f"{{{name}}}.{part}".encode() for part in ("meta", "a", "b")}
+    nodes.begin_move(slot, source, target)
+    nodes.move_keys(source, target, *(keys.pop(part) for part in first))
+
+    def refusals() -> int:
+        errors = [node.client.info("errorstats").get("errorstat_TRYAGAIN") for node in (source, target)]
+        return sum(error["count"] for error in errors if error)
+
+    before = refusals()
+    with ThreadPoolExecutor(1) as thread:
+        called = thread.submit(call, cluster, name)
+        wait_until(lambda: refusals() > before)
+        nodes.move_keys(source, target, *keys.values())
+        nodes.end_move(slot, source, target)
+        result = called.result(DEADLINE)
+    try:
+        first_state, second_state = ({"a", "b"}, {1.0}), ({"b", "c"}, {2.0})
+        expected = {"get": [first_state], "_replace": [second_state], "_copy": [first_state] * 2}.get(call.__name__, [])
+        assert result is None or state(result) == first_state
+        stems = (f"{{{name}}}", f"copy.{{{name}}}")
+        there = [stem for stem in stems if carry_out(dataset_exists(stem), cluster)]
+        assert [state(carry_out(get_dataset(stem, name), cluster)) for stem in there] == expected
+        left = set().union(*(node.keys() for node in nodes.primaries))
+        assert sum(stems[0].encode() in key for key in left) == 3 * len(expected)
+    finally:
+        nodes.move(slot, target, source)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clusters import running_cluster
+from database_clusters import running_cluster
 from dataset_calls import CONFIG, Cluster, ask
 from servers import Server
 from smartsim.adapters.tensors.resp import RespTensorStore
@@ -161,16 +161,9 @@ def test_an_element_that_is_none(store: TensorStore, element: bytes) -> None:
         carry_out(get_datasets_from_list("list"), store)
 
 
-def test_many_datasets_take_three_round_trips(store: TensorStore) -> None:
-    _fill(store, 100)
-    counting = Cluster(store)
-    assert len(carry_out(get_datasets_from_list("list"), counting)) == 100
-    assert counting.round_trips == 3
-
-
-@pytest.mark.parametrize("odd", [[7], [0], [99], [3, 50, 98], list(range(0, 100, 2))])
+@pytest.mark.parametrize("odd", [[], [7], [0, 99]])
 @pytest.mark.parametrize("tensors", [["u"], ["t", "u"], []])
-def test_datasets_of_a_list_may_differ(store: TensorStore, tensors: list[str], odd: list[int]) -> None:
+def test_many_datasets_take_two_round_trips(store: TensorStore, tensors: list[str], odd: list[int]) -> None:
     _fill(store, 100)
     for number in odd:
         dataset = Dataset(f"d{number}")
@@ -186,7 +179,7 @@ def test_datasets_of_a_list_may_differ(store: TensorStore, tensors: list[str], o
     assert [dataset.get_tensor("t").tolist() for number, dataset in enumerate(found) if number not in odd] == [
         [number] * 3 for number in range(100) if number not in odd
     ]
-    assert counting.round_trips == 4
+    assert counting.round_trips == 2
 
 
 @pytest.fixture(scope="module")

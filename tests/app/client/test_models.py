@@ -24,7 +24,7 @@ LARGE = bytes(range(256)) * 8192  # two megabytes
 def words(request: Request) -> tuple[bytes, ...]:
     """Return the words of a command, arrays as their bytes."""
     assert isinstance(request, Command)
-    return tuple(word if isinstance(word, bytes) else word.tobytes() for word in request.words)
+    return tuple(word if isinstance(word, bytes) else np.asarray(word).tobytes() for word in request.words)
 
 
 def told(call: Call[Any], *rounds: list[Any], shards: Any = None) -> list[list[tuple[bytes, ...]]]:

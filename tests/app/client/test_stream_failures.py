@@ -105,7 +105,7 @@ def test_a_lost_answer_loses_no_dataset(store: TensorStore, word: bytes) -> None
 
 def test_nor_does_an_error_that_is_passed_on(store: TensorStore) -> None:
     publish(stream_of(store), 1, 2)
-    flaky: Any = Flaky(store, b"AI.TENSORGET", times=2)
+    flaky: Any = Flaky(store, b"AI._DATASETGET", times=2)
     consumer = stream_of(flaky).consume(timeout=DEADLINE)
     for _ in range(2):
         with pytest.raises(RedisDatabaseError):
@@ -158,7 +158,7 @@ def test_what_was_acknowledged_and_not_removed_is_removed_by_the_next(store: Ten
 
 
 def test_a_publisher_that_dies_half_way_leaves_nothing_for_good(store: TensorStore, stream: Stream) -> None:
-    flaky: Any = Flaky(store, b"PEXPIRE")
+    flaky: Any = Flaky(store, b"AI._DATASETPUT")
     with pytest.raises(RedisDatabaseError):
         stream_of(flaky).publish(sample(1))
     assert ask(store, b"XLEN", b"samples") == 0

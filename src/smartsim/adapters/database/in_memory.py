@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from smartsim.domain.errors import SmartSimError, SSInternalError
-from smartsim.ports.database_server import Credentials, ServerCommand, ServerFacts
+from smartsim.ports.database_server import Credentials, ServerCommand, ServerFacts, ServerUsage
 
 if TYPE_CHECKING:
     from smartsim.domain.addresses import Address
@@ -61,6 +61,12 @@ class InMemoryDatabaseServer:
             serves_all=self._serves_all(address),
             is_replica=place is not None and before[0] is not place,
         )
+
+    def usage(self, address: Address, credentials: Credentials, timeout: float) -> ServerUsage:
+        """Return what a shard that runs uses: nothing."""
+        if self.probe(address, credentials, timeout) is None:
+            raise SmartSimError(f"The database at {address} does not answer")
+        return ServerUsage(used_memory=0, used_memory_peak=0, total_system_memory=0)
 
     def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
         """Make servers one cluster."""

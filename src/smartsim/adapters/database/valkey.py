@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.database import access, cluster
 from smartsim.domain.errors import SmartSimError, SSConfigError, SSInternalError
-from smartsim.ports.database_server import Credentials, ServerCommand, ServerFacts
+from smartsim.ports.database_server import ClientFacts, Credentials, ServerCommand, ServerFacts, ServerUsage
 
 if TYPE_CHECKING:
     import redis
@@ -142,6 +142,25 @@ class ValkeyServer:
             has_workers=any(name.startswith("ai_supervisor") for name in workers),
             serves_all=serves_all,
             is_replica=role == "slave",
+        )
+
+    def usage(self, address: Address, credentials: Credentials, timeout: float) -> ServerUsage:
+        """Ask a shard what it uses."""
+        import redis
+
+        with _connect(address, credentials, timeout) as connection, connection.client() as client:
+            try:
+                own: Any = client.client_id()
+                memory: Any = client.info("memory")
+                listed: Any = client.client_list()
+            except redis.RedisError as error:
+                raise SmartSimError(f"The database at {address} does not answer: {error}") from error
+        clients = [ClientFacts(int(found["id"]), str(found["addr"])) for found in listed]
+        return ServerUsage(
+            used_memory=int(memory["used_memory"]),
+            used_memory_peak=int(memory["used_memory_peak"]),
+            total_system_memory=int(memory["total_system_memory"]),
+            clients=tuple(client for client in clients if client.id != own),
         )
 
     def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:

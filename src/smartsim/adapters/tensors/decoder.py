@@ -12,11 +12,22 @@ import numpy as np
 import numpy.typing as npt
 
 from smartsim.adapters.tensors import wire
+from smartsim.adapters.tensors.replies import (
+    TENSOR_ITEMS,
+    closed,
+    error_of,
+    gives_one_tensor,
+    gives_tensors,
+    is_blob,
+    layout_of,
+    rest_of_dataset,
+)
 from smartsim.adapters.tensors.tensor_run import TensorRun
-from smartsim.domain.client_errors import RedisRuntimeError, refusal
 from smartsim.ports.tensor_store import Command, Reply
 
-_ROOM: Final = 16 * 1024
+ROOM: Final = 16 * 1024
+"""So many bytes are received at once, of a single reply."""
+
 _MOST_ROOM: Final = 64 * 1024
 _LARGE: Final = 16 * 1024
 _BEHIND_PAYLOAD: Final = 512
@@ -29,11 +40,12 @@ _KINDS: Final = b"+-:$*"
 _STATUS, _ERROR, _NUMBER, _TEXT, _LIST = _KINDS
 _LENGTHS: Final = {b"%d" % number: number for number in range(1024)}
 _TEXT_LINES: Final = {b"$%d\r\n" % number: number for number in range(1024)}
-"""Lines before short texts: one look at them is all that it takes to read a text."""
+_LIST_LINES: Final = {b"*%d\r\n" % number: number for number in range(1024)}
+"""Lines before short texts and lists: one look at them is all that it takes to read a text."""
 
-_GIVE_TENSORS: Final = (b"AI.TENSORGET", b"AI.DAG", b"AI._DAG")
-_TENSOR_ITEMS: Final = 6
-_LABELS: Final = (b"dtype", b"shape", b"blob")
+_LARGEST_BLOCK: Final = 1 << 30
+_NOTHING: Final = np.empty(0, np.uint8)
+_NO_ROOM: Final = memoryview(b"")
 
 
 class Sign(Enum):
@@ -62,25 +74,38 @@ class ReplyDecoder:
     """
 
     def __init__(self, replies: int = 1) -> None:
-        self._room = np.empty(min(_ROOM * replies, _MOST_ROOM), np.uint8).data  # without zeros: they take a microsecond
+        self._size = min(ROOM * replies, _MOST_ROOM)  # of the room
+        self._room = _NO_ROOM
         self._data = b""  # what came, but for payloads
         self._start = 0  # of what is not decoded
         self._lists: list[tuple[int, list[Reply]]] = []  # that are not complete, with the lengths they will have
         self._payload: npt.NDArray[Any] | None = None  # that is not complete
         self._payload_is_text = False
-        self._rest = memoryview(b"")  # where the rest of the payload goes
+        self._rest = _NO_ROOM  # where the rest of the payload goes
         self._run: TensorRun | None = None  # of tensors that are expected after the payload
         self._ready: deque[npt.NDArray[Any]] = deque()  # tensors that were received before the payload
         self._layout = wire.SOME_LAYOUT  # of the last tensor: most are alike
+        self._block = _NOTHING  # room for the rest of a dataset
 
     @property
     def room(self) -> Sequence[memoryview]:
         """Where the next bytes go, in this order; `received` says how many came."""
         if self._run:
             return self._run.room
+        room = self._own_room()
         if not self._rest:
-            return (self._room,)
-        return (self._rest, self._room if len(self._rest) < _LARGE else self._room[:_BEHIND_PAYLOAD])
+            return (room,)
+        return (self._rest, room if len(self._rest) < _LARGE else room[:_BEHIND_PAYLOAD])
+
+    def add(self, data: bytes) -> None:
+        """Take bytes that were received elsewhere; none of the rest of a payload."""
+        self._data = data if self._start == len(self._data) else self._data[self._start :] + data
+        self._start = 0
+
+    @property
+    def rest(self) -> memoryview:
+        """Where the rest of a payload goes, if one is being received; `received` says that it has come."""
+        return self._rest
 
     def received(self, count: int) -> None:
         """Say how many bytes have come."""
@@ -90,7 +115,7 @@ class ReplyDecoder:
                 tensors, self._data = end
                 self._ready.extend((self._payload, *tensors))
                 self._payload = self._ready.pop()
-                self._rest, self._start, self._run = memoryview(b""), 0, None
+                self._rest, self._start, self._run = _NO_ROOM, 0, None
             return
         into_payload = min(count, len(self._rest))
         self._rest = self._rest[into_payload:]
@@ -117,7 +142,7 @@ class ReplyDecoder:
         header, shape, dtype, size = self._layout
         before = len(replies)
         for command in commands:
-            if data.startswith(header, start) and _gives_tensors(command):
+            if data.startswith(header, start) and gives_tensors(command):
                 begin = start + len(header)
                 if not data.startswith(wire.CRLF, begin + size):
                     break
@@ -195,7 +220,7 @@ class ReplyDecoder:
                 if len(items) < length:
                     break
                 lists.pop()
-                value = _closed(items, command)
+                value = closed(items, command)
             else:
                 return value
 
@@ -210,7 +235,9 @@ class ReplyDecoder:
         kind, line = data[start], data[start + 1 : stop]
         self._start = stop + 2
         if kind in (_STATUS, _ERROR):
-            return _said(kind, line, command)
+            if b"\r" in line or b"\n" in line:
+                raise wire.GarbledReplyError(f"{line[:60]!r} is not one line")
+            return line if kind == _STATUS else error_of(line, command)
         if kind not in _KINDS:
             raise wire.GarbledReplyError(f"{data[start : start + 60]!r} is no reply")
         number = _LENGTHS.get(line)
@@ -226,24 +253,44 @@ class ReplyDecoder:
 
     def _read_list(self, length: int, start: int, command: Command) -> Reply | Sign:
         """Read a list of which the head starts there, as far as it is texts."""
-        if length == _TENSOR_ITEMS and _gives_tensors(command) and self._at_tensor(start):
+        if length == TENSOR_ITEMS and gives_tensors(command) and self._at_tensor(start):
             return self._read_tensor(self._layout)
-        data, start = self._data, self._start
-        items: list[Reply] = []
-        for _ in range(length):
-            begin = data.find(b"\n", start) + 1
-            size = _TEXT_LINES.get(data[start:begin])
-            if size is None or not data.startswith(b"\r\n", end := begin + size):
-                break
-            items.append(data[begin:end])
-            start = end + 2
-        self._start = start
+        items, self._start = self._take_texts(length, self._start, lists=True)
         if len(items) == length:
             return items
         if len(self._lists) == _DEEPEST:
             raise wire.GarbledReplyError(f"more than {_DEEPEST} lists in one another")
         self._lists.append((length, items))
         return _OPENED
+
+    def _take_texts(self, count: int, start: int, *, lists: bool = False) -> tuple[list[Reply], int]:
+        """Return short texts that follow one another, as far as they are there, and where they end.
+
+        Args:
+            count: of the texts that may come.
+            start: of the first.
+            lists: whether there may be lists of such texts among them.
+        """
+        data = self._data
+        items: list[Reply] = []
+        for _ in range(count):
+            begin = data.find(b"\n", start) + 1
+            line = data[start:begin]
+            size = _TEXT_LINES.get(line)
+            if size is not None:
+                if not data.startswith(wire.CRLF, end := begin + size):
+                    break
+                items.append(data[begin:end])
+                start = end + 2
+            elif lists and (length := _LIST_LINES.get(line)):
+                texts, end = self._take_texts(length, begin)
+                if len(texts) < length:
+                    break
+                items.append(texts)
+                start = end
+            else:
+                break
+        return items, start
 
     def _at_tensor(self, start: int) -> bool:
         """Tell whether a whole header of a tensor is there; if so, go to its end and keep what it says."""
@@ -257,16 +304,33 @@ class ReplyDecoder:
 
     def _read_text(self, size: int, command: Command) -> Reply | Sign:
         length, items = self._lists[-1] if self._lists else (0, [])
-        if length == _TENSOR_ITEMS and len(items) == length - 1 and _gives_tensors(command):
-            layout = _layout(items, size)
+        if length == TENSOR_ITEMS and len(items) == length - 1 and gives_tensors(command):
+            layout = layout_of(items, size)
             if layout:  # the header came in pieces
                 self._lists.pop()
                 return self._read_tensor(layout)
         data, start = self._data, self._start
         if len(data) < start + size + 2:
+            if is_blob(items, command):
+                return self._begin(self._part_of_block(size, items), text=False)
             return self._begin(np.empty(size, np.uint8), text=True)
         self._go_past(size)
         return data[start : start + size]
+
+    def _part_of_block(self, size: int, items: Sequence[Reply]) -> npt.NDArray[np.uint8]:
+        """Return room for a blob of a dataset.
+
+        All of them are received into one piece of memory: what is freed in many large pieces is given back to the
+        system, and has to be asked for again for the next dataset.
+
+        Args:
+            size: of the blob.
+            items: what is before it in the list.
+        """
+        if len(self._block) < size:
+            self._block = np.empty(max(size, min(rest_of_dataset(items), _LARGEST_BLOCK)), np.uint8)
+        part, self._block = self._block[:size], self._block[size:]
+        return part
 
     def _read_tensor(self, layout: wire.Layout) -> Reply | Sign:
         _, shape, dtype, size = layout
@@ -288,9 +352,14 @@ class ReplyDecoder:
     def _expect(self, commands: Sequence[Command]) -> None:
         """Expect tensors like the one that is being received, if there is one, as replies to some commands."""
         if len(self._rest) >= _LARGE and self._run is None and not self._payload_is_text and len(self._lists) <= 1:
-            following = len(list(takewhile(_gives_one_tensor, commands)))
+            following = len(list(takewhile(gives_one_tensor, commands)))
             if following:
-                self._run = TensorRun(self._layout, self._rest, following, self._room[:_BEHIND_PAYLOAD])
+                self._run = TensorRun(self._layout, self._rest, following, self._own_room()[:_BEHIND_PAYLOAD])
+
+    def _own_room(self) -> memoryview:
+        if not self._room:
+            self._room = np.empty(self._size, np.uint8).data  # without zeros: they take a microsecond
+        return self._room
 
     def _complete(self) -> Reply | Sign:
         """Return the payload that is being received, when it and its line end are there."""
@@ -307,43 +376,3 @@ class ReplyDecoder:
         if not self._data.startswith(wire.CRLF, end):
             raise wire.GarbledReplyError(f"{self._data[end : end + 2]!r} where a payload should end")
         self._start = end + 2
-
-
-def _said(kind: int, line: bytes, command: Command) -> Reply:
-    if b"\r" in line or b"\n" in line:
-        raise wire.GarbledReplyError(f"{line[:60]!r} is not one line")
-    return line if kind == _STATUS else refusal(_text(line), _text(command.key or b""))
-
-
-def _gives_tensors(command: Command) -> bool:
-    name = command.words[0]
-    return isinstance(name, bytes) and name.startswith(_GIVE_TENSORS)
-
-
-def _gives_one_tensor(command: Command) -> bool:
-    return command.words[0] == b"AI.TENSORGET"
-
-
-def _text(line: bytes) -> str:
-    return line.decode(errors="replace")
-
-
-def _layout(items: Sequence[Reply], size: int) -> wire.Layout | None:
-    """Return the layout of the tensor of which everything but the elements are items of a list; None if it is none."""
-    match items:  # the types first: an array among the items cannot be compared
-        case [bytes(first), bytes(type_name), bytes(second), list(shape), bytes(third)]:
-            sides = tuple(side for side in shape if isinstance(side, int))
-            if (first, second, third) == _LABELS and len(sides) == len(shape) and type_name != b"STRING":
-                return wire.layout(type_name, sides, size)
-    return None
-
-
-def _closed(items: list[Reply], command: Command) -> Reply:
-    """Return what a complete list is: a list, but for a tensor that cannot be read."""
-    match items:
-        case [bytes(first), bytes(type_name), bytes(second), list(), bytes(third), bytes()]:
-            if (first, second, third) == _LABELS and type_name == b"STRING" and _gives_tensors(command):
-                key = _text(command.key or b"")
-                cause = f"The tensor under {key!r} has strings, which this client does not read"
-                return RedisRuntimeError(cause, key=key)
-    return items

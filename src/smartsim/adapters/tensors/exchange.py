@@ -30,7 +30,8 @@ _WIDEST_WINDOW: Final = 1000
 _UNREAD: Final = 32 * 1024 * 1024
 """About as many bytes of replies may wait at the database, which keeps them in its memory."""
 
-_MOST_BUFFERS: Final = 512  # the kernel takes 1024 at once
+MOST_BUFFERS: Final = 512
+"""The kernel takes 1024 at once."""
 
 _CHUNK: Final = 128
 _CHUNK_BYTES: Final = 256 * 1024
@@ -158,7 +159,7 @@ class _HungUpError(ConnectionError):
 def _send(outbox: _Outbox, inbox: _Inbox) -> Generator[Send | Receive, int, None]:
     while outbox.buffers:
         try:
-            count = yield Send(list(islice(outbox.buffers, _MOST_BUFFERS)))
+            count = yield Send(list(islice(outbox.buffers, MOST_BUFFERS)))
         except (BrokenPipeError, ConnectionResetError):
             # The database hangs up on what is too large for it, and says so while that is still being sent.
             try:
@@ -217,7 +218,7 @@ class _Outbox:
             self._ends.append(end)
             if end - start > _CHUNK_BYTES:
                 break
-        self.buffers += _join(pieces)
+        self.buffers += join(pieces)
 
     def sent(self, count: int) -> None:
         """Say how many bytes have been sent."""
@@ -228,14 +229,16 @@ class _Outbox:
             self.buffers[0] = memoryview(self.buffers[0])[count:]
 
 
-def _join(pieces: Sequence[wire.Piece]) -> list[bytes | memoryview]:
+def join(pieces: Sequence[wire.Piece]) -> list[bytes | memoryview]:
     """Return the same bytes in as few pieces as can be without copying what is large."""
     joined: list[bytes | memoryview] = []
     kinds = list(map(type, pieces))
     start = 0
     for _ in range(kinds.count(memoryview)):
         position = kinds.index(memoryview, start)
-        joined += (b"".join(pieces[start:position]), pieces[position])  # type: ignore[arg-type]  # NumPy's are buffers
+        if position > start:
+            joined.append(b"".join(pieces[start:position]))  # type: ignore[arg-type]  # NumPy's are buffers
+        joined.append(pieces[position])  # type: ignore[arg-type]  # just found
         start = position + 1
     joined.append(b"".join(pieces[start:]))  # type: ignore[arg-type]  # likewise
     return joined
@@ -301,7 +304,7 @@ class _Inbox:
             if part is Sign.MORE:
                 return part
             parts.append(part)
-            if isinstance(part, RedisRuntimeError) and part.reply.startswith(_FATAL):
+            if hangs_up(part):
                 return part
         reply = self.decoder.next_of_each(commands)
         if reply is Sign.MORE:
@@ -322,6 +325,11 @@ def _usual_answer(commands: int) -> tuple[list[Reply], bytes]:
     return [b"OK", *[b"QUEUED"] * commands], b"+OK\r\n%b*%d\r\n" % (b"+QUEUED\r\n" * commands, commands)
 
 
+def hangs_up(reply: Reply) -> bool:
+    """Return whether a reply is the last on its connection: what the database cannot read, it ends."""
+    return isinstance(reply, RedisRuntimeError) and reply.reply.startswith(_FATAL)
+
+
 def _check_goes_on(reply: Reply) -> None:
-    if isinstance(reply, RedisRuntimeError) and reply.reply.startswith(_FATAL):
+    if isinstance(reply, RedisRuntimeError) and hangs_up(reply):
         raise _HungUpError(reply.reply)

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smartsim.adapters.tensors import in_memory_scripts, in_memory_streams, in_memory_tensors, in_memory_values
+from smartsim.adapters.tensors import (
+    in_memory_datasets,
+    in_memory_scripts,
+    in_memory_streams,
+    in_memory_tensors,
+    in_memory_values,
+)
 from smartsim.adapters.tensors.in_memory_keys import CommandKind, Keys, NotYet, RefusedError
 from smartsim.adapters.tensors.in_memory_models import ModelCommands
 from smartsim.domain.addresses import Address
@@ -46,6 +52,7 @@ class InMemoryTensorStore:
         self._commands = {
             **in_memory_values.COMMANDS,
             **in_memory_tensors.COMMANDS,
+            **in_memory_datasets.COMMANDS,
             **in_memory_streams.COMMANDS,
             **in_memory_scripts.COMMANDS,
             **ModelCommands(runtime).table(),
@@ -223,7 +230,12 @@ class AsyncInMemoryTensorStore:
 
 
 def _parts(command: Command) -> list[bytes]:
-    return [word if isinstance(word, bytes) else word.tobytes() for word in command.words]
+    return [
+        word
+        if isinstance(word, bytes)
+        else b"".join([array.tobytes() for array in (word if isinstance(word, tuple) else (word,))])
+        for word in command.words
+    ]
 
 
 def _refusal(text: str, command: Command) -> RedisRuntimeError:

@@ -13,7 +13,8 @@ from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import redis
 
-from smartsim.adapters.tensors.connection import TensorConnection, connect
+from smartsim.adapters.tensors.connecting import connect
+from smartsim.adapters.tensors.connection import TensorConnection
 from smartsim.adapters.tensors.delivery import Batch, patience
 from smartsim.adapters.tensors.exchange import LostConnectionError
 from smartsim.domain.addresses import Address

@@ -17,8 +17,8 @@ _MOST_TENSORS: Final = 64
 class TensorRun:
     """A guess: that what follows the payload of a tensor are other tensors of the same layout.
 
-    What of the guess turns out to be wrong costs a copy of what was received with it. When it is right, a dataset of
-    eight tensors of 64 KiB is read in four fifths of the time that it takes with one receive for each.
+    What of the guess turns out to be wrong costs a copy of what was received with it. When it is right, eight tensors
+    of 64 KiB are read together in four fifths of the time that it takes with one receive for each.
 
     Args:
         layout: of all.

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from smartsim.domain.layouts import decode_layouts
 from smartsim.domain.tensor_types import WIRE_NAMES
 from smartsim.ports.tensor_store import Word
 
@@ -85,10 +86,12 @@ def encode(words: tuple[Word, ...], pieces: list[Piece]) -> int:
                 pieces.append(form % words)
                 return length
         else:
-            texts = words[:-1]
-            form, length = _form(tuple(map(_size, texts)), last.nbytes)
+            texts, arrays = words[:-1], _arrays(last)
+            form, length = _form(tuple(map(_size, texts)), sum([array.nbytes for array in arrays]))
             if form:
-                pieces += (form % texts, last if last.nbytes < JOIN_BELOW else last.data.cast("B"), CRLF)
+                pieces.append(form % texts)
+                pieces += [array if array.nbytes < JOIN_BELOW else array.data.cast("B") for array in arrays]
+                pieces.append(CRLF)
                 return length
     except TypeError:  # there is an array among the texts
         pass
@@ -104,7 +107,7 @@ def _form(sizes: tuple[int, ...], array: int | None = None) -> tuple[bytes, int]
 
     Args:
         sizes: of the texts.
-        array: size of the array after them, which is to follow the form, if there is one.
+        array: size of the arrays after them, which are to follow the form, if there are any.
     """
     if max(sizes, default=0) >= JOIN_BELOW:
         return b"", 0
@@ -116,19 +119,24 @@ def _form(sizes: tuple[int, ...], array: int | None = None) -> tuple[bytes, int]
 
 
 def _encode_one_by_one(words: Sequence[Word], pieces: list[Piece]) -> int:
-    small = b"*%d\r\n" % len(words)
-    length = 0
+    pieces.append(b"*%d\r\n" % len(words))
+    length = len(pieces[-1])
     for word in words:
-        payload = memoryview(word) if isinstance(word, bytes) else elements_of(word)
-        small += b"$%d\r\n" % len(payload)
-        if len(payload) < JOIN_BELOW:
-            small += payload.tobytes() + CRLF
+        if isinstance(word, bytes):
+            size = len(word)
+            payloads: list[Piece] = [word if size < JOIN_BELOW else memoryview(word)]
         else:
-            pieces += (small, payload)
-            length += len(small) + len(payload)
-            small = CRLF
-    pieces.append(small)
-    return length + len(small)
+            arrays = _arrays(word)
+            size = sum([array.nbytes for array in arrays])
+            payloads = [array if array.nbytes < JOIN_BELOW else elements_of(array) for array in arrays]
+        header = b"$%d\r\n" % size
+        pieces += (header, *payloads, CRLF)
+        length += len(header) + size + len(CRLF)
+    return length
+
+
+def _arrays(word: npt.NDArray[Any] | tuple[npt.NDArray[Any], ...]) -> tuple[npt.NDArray[Any], ...]:
+    return word if isinstance(word, tuple) else (word,)
 
 
 def encode_tensor_get(key: bytes) -> bytes:
@@ -214,6 +222,15 @@ def layout(type_name: bytes, shape: tuple[int, ...], size: int, header: bytes = 
     except ValueError as error:  # of more dimensions or elements than NumPy can count
         raise GarbledReplyError(f"a tensor of shape {shape}: {error}") from None
     return Layout(header, shape, dtype, size)
+
+
+@lru_cache(maxsize=64)
+def size_of_layouts(text: bytes) -> int:
+    """Return how many bytes some tensors take, given their layouts; 0 if these cannot be read."""
+    try:
+        return sum(layout.size for layout in decode_layouts(text))
+    except ValueError:
+        return 0
 
 
 SOME_LAYOUT: Final = parse_tensor_header(

@@ -42,7 +42,7 @@ class Content(NamedTuple):
     """
 
     fields: Mapping[bytes, bytes]
-    tensors: Mapping[bytes, npt.NDArray[Any]]
+    tensors: Mapping[str, npt.NDArray[Any]]
 
     @property
     def size(self) -> int:
@@ -85,9 +85,8 @@ class Dataset(SRObject):
         Raises:
             RedisInternalError: a field of the metadata is garbled.
         """
-        fields = {}
+        dataset = cls(name)
         for field, value in content.fields.items():
-            fields[decode_text(field)] = bytearray(value)
             try:
                 decode(value)
             except ValueError as error:
@@ -95,10 +94,8 @@ class Dataset(SRObject):
                     f"The metadata field {decode_text(field)!r} of the dataset {name!r} cannot be read: {error}",
                     key=name,
                 ) from error
-        dataset = cls.__new__(cls)
-        SRObject.__init__(dataset, name)
-        dataset._fields = fields
-        dataset._tensors = {decode_text(tensor): array for tensor, array in content.tensors.items()}  # noqa: SLF001 - its own
+            dataset._fields[decode_text(field)] = bytearray(value)
+        dataset._tensors.update(content.tensors)
         return dataset
 
     @staticmethod
@@ -119,8 +116,7 @@ class Dataset(SRObject):
     def content(self) -> Content:
         """Return what a database is to hold; the arrays are those of this dataset."""
         return Content(
-            {encode_text(field): bytes(value) for field, value in self._fields.items()},
-            {encode_text(tensor): array for tensor, array in self._tensors.items()},
+            {encode_text(field): bytes(value) for field, value in self._fields.items()}, self._tensors.copy()
         )
 
     def get_name(self) -> str:

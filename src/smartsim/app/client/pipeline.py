@@ -142,7 +142,7 @@ class _CarriedOut(list[Pending[Any]]):
 class Pipeline:
     """Calls of a client that are carried out together; see `Client.pipeline`.
 
-    They are begun in their order. A call that needs several steps (those about datasets, lists and, in a cluster, runs)
+    They are begun in their order. A call that needs several steps (those that read lists and, in a cluster, runs)
     makes each of them together with those of the other calls: what has to come after another call as a whole belongs
     behind the pipeline. While a cluster moves the slot of a key, calls about that key may change places.
 

@@ -129,7 +129,7 @@ def publish(key: bytes, capacity: int, dataset: Dataset, timeout: float | None) 
 def _add(key: bytes, dataset: Dataset) -> Call[None]:
     content = dataset.content()
     stem = b"{%b}.%b" % (key, uuid.uuid4().hex.encode())
-    entry = Entry(b"*", encode_text(dataset.get_name()), stem, tuple(content.tensors))
+    entry = Entry(b"*", encode_text(dataset.get_name()), stem, tuple(map(encode_text, content.tensors)))
     tensors = (word for name in entry.tensors for word in (b"tensor", name))
     add = command(key, b"XADD", key, entry.number, b"name", entry.name, b"dataset", stem, *tensors)
     # If this client dies on the way, what nobody knows of expires.

@@ -6,6 +6,7 @@
 #include "call.h"
 #include "config.h"
 #include "dag.h"
+#include "dataset_commands.h"
 #include "info.h"
 #include "program_commands.h"
 #include "program_key.h"
@@ -25,34 +26,39 @@ static const struct {
     CommandFunction run;
     const char *flags;
     const char *acl_categories;
-    int key; /* the position of its one key; 0 if there is none, or the command itself says where its keys are */
+    int first, last; /* the positions of its keys; 0 if there are none, or the command itself says where they are */
 } commands[] = {
-    {"AI.TENSORSET", tensor_set, "write deny-oom", "write", 1},
-    {"AI.TENSORGET", tensor_get, "readonly", "read", 1},
-    {"AI.MODELSTORE", model_store, "write deny-oom", "write", 1},
-    {"AI.MODELSET", model_set, "write deny-oom", "write", 1},
-    {"AI.MODELGET", model_get, "readonly", "read", 1},
-    {"AI.MODELDEL", model_delete, "write", "write", 1},
-    {"AI._MODELSCAN", model_scan, "readonly", "read", 0},
-    {"AI.SCRIPTSTORE", script_store, "write deny-oom", "write", 1},
-    {"AI.SCRIPTSET", script_set, "write deny-oom", "write", 1},
-    {"AI.SCRIPTGET", script_get, "readonly", "read", 1},
-    {"AI.SCRIPTDEL", script_delete, "write", "write", 1},
-    {"AI._SCRIPTSCAN", script_scan, "readonly", "read", 0},
-    {"AI.MODELEXECUTE", run_model_execute, "write deny-oom getkeys-api", "write", 0},
-    {"AI.MODELRUN", run_model_run, "write deny-oom getkeys-api", "write", 0},
-    {"AI.SCRIPTEXECUTE", run_script_execute, "write deny-oom getkeys-api", "write", 0},
-    {"AI.SCRIPTRUN", run_script_run, "write deny-oom getkeys-api", "write", 0},
-    {"AI.DAGEXECUTE", dag_execute, "write deny-oom getkeys-api", "write", 0},
-    {"AI.DAGEXECUTE_RO", dag_execute_ro, "readonly getkeys-api", "read", 0},
-    {"AI.DAGRUN", dag_run, "write deny-oom getkeys-api", "write", 0},
-    {"AI.DAGRUN_RO", dag_run_ro, "readonly getkeys-api", "read", 0},
-    {"AI._DAGLOCAL", dag_local, "write deny-oom", "write", 0}, /* looks after its keys itself */
-    {"AI._WAIT", wait_command, "readonly", "read", 3},
-    {"AI.INFO", info_command, "readonly", "read", 1},
-    {"AI.CONFIG", config_command, "", "write", 0},
+    {"AI.TENSORSET", tensor_set, "write deny-oom", "write", 1, 1},
+    {"AI.TENSORGET", tensor_get, "readonly", "read", 1, 1},
+    {"AI._DATASETPUT", dataset_put, "write deny-oom", "write", 1, 1},
+    {"AI._DATASETGET", dataset_get, "readonly", "read", 1, 1},
+    {"AI._DATASETDEL", dataset_delete, "write", "write", 1, 1},
+    {"AI._DATASETCOPY", dataset_copy, "write deny-oom", "write", 1, 2},
+    {"AI._DATASETRENAME", dataset_rename, "write", "write", 1, 2},
+    {"AI.MODELSTORE", model_store, "write deny-oom", "write", 1, 1},
+    {"AI.MODELSET", model_set, "write deny-oom", "write", 1, 1},
+    {"AI.MODELGET", model_get, "readonly", "read", 1, 1},
+    {"AI.MODELDEL", model_delete, "write", "write", 1, 1},
+    {"AI._MODELSCAN", model_scan, "readonly", "read", 0, 0},
+    {"AI.SCRIPTSTORE", script_store, "write deny-oom", "write", 1, 1},
+    {"AI.SCRIPTSET", script_set, "write deny-oom", "write", 1, 1},
+    {"AI.SCRIPTGET", script_get, "readonly", "read", 1, 1},
+    {"AI.SCRIPTDEL", script_delete, "write", "write", 1, 1},
+    {"AI._SCRIPTSCAN", script_scan, "readonly", "read", 0, 0},
+    {"AI.MODELEXECUTE", run_model_execute, "write deny-oom getkeys-api", "write", 0, 0},
+    {"AI.MODELRUN", run_model_run, "write deny-oom getkeys-api", "write", 0, 0},
+    {"AI.SCRIPTEXECUTE", run_script_execute, "write deny-oom getkeys-api", "write", 0, 0},
+    {"AI.SCRIPTRUN", run_script_run, "write deny-oom getkeys-api", "write", 0, 0},
+    {"AI.DAGEXECUTE", dag_execute, "write deny-oom getkeys-api", "write", 0, 0},
+    {"AI.DAGEXECUTE_RO", dag_execute_ro, "readonly getkeys-api", "read", 0, 0},
+    {"AI.DAGRUN", dag_run, "write deny-oom getkeys-api", "write", 0, 0},
+    {"AI.DAGRUN_RO", dag_run_ro, "readonly getkeys-api", "read", 0, 0},
+    {"AI._DAGLOCAL", dag_local, "write deny-oom", "write", 0, 0}, /* looks after its keys itself */
+    {"AI._WAIT", wait_command, "readonly", "read", 3, 3},
+    {"AI.INFO", info_command, "readonly", "read", 1, 1},
+    {"AI.CONFIG", config_command, "", "write", 0, 0},
     /* Its answers write keys, so a server that has paused writes pauses them. */
-    {"AI._WORKER", worker_command, "may-replicate no-slowlog", "admin dangerous", 0},
+    {"AI._WORKER", worker_command, "may-replicate no-slowlog", "admin dangerous", 0, 0},
 };
 
 static int refuse(Context *ctx, const char *reason, const char *name) {
@@ -69,8 +75,9 @@ static const char *create_commands(Context *ctx) {
     const bool acl = server.GetCommand != NULL && server.SetCommandACLCategories != NULL;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         const char *name = commands[i].name;
-        const int key = commands[i].key;
-        if (server.CreateCommand(ctx, name, commands[i].run, commands[i].flags, key, key, key > 0) != MODULE_OK) {
+        const int first = commands[i].first;
+        if (server.CreateCommand(ctx, name, commands[i].run, commands[i].flags, first, commands[i].last,
+                                 first > 0) != MODULE_OK) {
             return name;
         }
         if (acl && server.SetCommandACLCategories(server.GetCommand(ctx, name), commands[i].acl_categories) !=

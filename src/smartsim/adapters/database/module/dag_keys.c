@@ -1,9 +1,8 @@
 #include "dag_keys.h"
 
-#include <limits.h>
-
 #include "dag_words.h"
 #include "errors.h"
+#include "permission.h"
 
 enum { READS = ACL_ACCESS, WRITES = ACL_UPDATE | ACL_INSERT };
 
@@ -60,44 +59,27 @@ void dag_report_keys(Context *ctx, String **argv, int argc) {
 
 /* --- In its place --- */
 
-static const char *about(const char *text, const String *key) {
-    size_t len;
-    const char *name = server.StringPtrLen(key, &len);
-    return error_format("%s %.*s", text, len > INT_MAX ? INT_MAX : (int)len, name);
-}
-
 /* The server refuses what the module asks it to do with a key that it would not let a client use here. */
 static const char *check_served(Context *ctx, String *key) {
     CallReply *reply = server.Call(ctx, "EXISTS", "s", key);
-    if (reply == NULL) return about("NOTLOCAL this node does not serve the key", key);
-    server.FreeCallReply(reply);
-    return NULL;
+    if (reply != NULL) {
+        server.FreeCallReply(reply);
+        return NULL;
+    }
+    size_t len;
+    const char *name = server.StringPtrLen(key, &len);
+    return error_about("NOTLOCAL this node does not serve the key", name, len);
 }
 
 static bool in_cluster(Context *ctx) { return (server.GetContextFlags(ctx) & CONTEXT_CLUSTER) != 0; }
 
 static const char *check(const struct visitor *visitor, String **word, int access) {
-    if (visitor->user == NULL || server.ACLCheckKeyPermissions(visitor->user, *word, access) != MODULE_OK) {
-        return about("NOPERM No permissions to access the key", *word);
-    }
-    return in_cluster(visitor->ctx) ? check_served(visitor->ctx, *word) : NULL;
-}
-
-/* NULL if it is not known. */
-static User *current_user(Context *ctx) {
-    if (server.GetCurrentUserName == NULL || server.GetModuleUserFromUserName == NULL ||
-        server.FreeModuleUser == NULL || server.ACLCheckKeyPermissions == NULL) {
-        return NULL;
-    }
-    String *name = server.GetCurrentUserName(ctx);
-    if (name == NULL) return NULL;
-    User *user = server.GetModuleUserFromUserName(name);
-    server.FreeString(ctx, name);
-    return user;
+    const char *error = permission_check(visitor->user, *word, access);
+    return error == NULL && in_cluster(visitor->ctx) ? check_served(visitor->ctx, *word) : error;
 }
 
 const char *dag_check_keys(Context *ctx, String **argv, int argc) {
-    const struct visitor visitor = {.ctx = ctx, .visit = check, .argv = argv, .user = current_user(ctx)};
+    const struct visitor visitor = {.ctx = ctx, .visit = check, .argv = argv, .user = permission_user(ctx)};
     const char *error = visit_keys(&visitor, argc);
     if (visitor.user != NULL) server.FreeModuleUser(visitor.user);
     return error;

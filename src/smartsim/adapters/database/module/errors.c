@@ -1,5 +1,6 @@
 #include "errors.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,10 @@ const char *error_format(const char *format, ...) {
     va_end(arguments);
     make_printable(buffer, strlen(buffer));
     return buffer;
+}
+
+const char *error_about(const char *text, const char *name, size_t len) {
+    return error_format("%s %.*s", text, len > INT_MAX ? INT_MAX : (int)len, name);
 }
 
 const char *error_line(const char *data, size_t len) {

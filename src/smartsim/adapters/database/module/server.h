@@ -24,13 +24,14 @@ typedef uint64_t Timer;
 
 enum { MODULE_OK = 0, MODULE_ERR = 1 };
 enum { MODULE_API_VERSION = 1 };
+enum { NO_EXPIRY = -1 };
 enum { KEY_READ = 1 << 0, KEY_WRITE = 1 << 1 };
 enum { KEY_TYPE_EMPTY = 0, KEY_TYPE_LIST = 2, KEY_TYPE_HASH = 3, KEY_TYPE_STREAM = 7 };
-enum { HASH_EXISTS = 1 << 3 };
+enum { HASH_CFIELDS = 1 << 2, HASH_EXISTS = 1 << 3 };
 enum { BLOCK_UNBLOCK_DELETED = 1 << 0 };
-enum { ACL_ACCESS = 1 << 4, ACL_UPDATE = 1 << 5, ACL_INSERT = 1 << 6 };
+enum { ACL_ACCESS = 1 << 4, ACL_UPDATE = 1 << 5, ACL_INSERT = 1 << 6, ACL_DELETE = 1 << 7 };
 enum { OPTION_HANDLE_IO_ERRORS = 1 << 0 };
-enum { NOTIFY_MODULE = 1 << 13, NOTIFY_WRITES = 0x7fc | NOTIFY_MODULE }; /* all but misses, loading, and new keys */
+enum { NOTIFY_HASH = 1 << 6, NOTIFY_MODULE = 1 << 13, NOTIFY_WRITES = 0x7fc | NOTIFY_MODULE }; /* all but misses, loading, and new keys */
 enum { EVENT_LOADING = 3, EVENT_CLIENT_CHANGE = 4, EVENT_CRON_LOOP = 8, EVENT_SWAP_DB = 11, EVENT_VERSION = 1 };
 enum { LOADING_ENDED = 3 };
 enum { CLIENT_CONNECTED = 0, CLIENT_DISCONNECTED = 1 };
@@ -109,9 +110,12 @@ typedef struct DataTypeMethods {
     F(int, KeyType, (Key *)) \
     F(size_t, ValueLength, (Key *)) \
     F(int, HashGet, (Key *, int flags, ...)) \
+    F(int, HashSet, (Key *, int flags, ...)) \
     F(DataType *, ModuleTypeGetType, (Key *)) \
     F(void *, ModuleTypeGetValue, (Key *)) \
     F(int, ModuleTypeSetValue, (Key *, DataType *, void *value)) \
+    F(int, ModuleTypeReplaceValue, (Key *, DataType *, void *value, void **old)) \
+    F(int, SetExpire, (Key *, long long ms)) \
     F(int, DeleteKey, (Key *)) \
     F(int, SelectDb, (Context *, int db)) \
     F(int, GetSelectedDb, (Context *)) \
@@ -126,6 +130,8 @@ typedef struct DataTypeMethods {
     F(CallReply *, Call, (Context *, const char *command, const char *format, ...)) \
     F(const char *, CallReplyStringPtr, (CallReply *, size_t *len)) \
     F(void, FreeCallReply, (CallReply *)) \
+    F(int, ReplyWithCallReply, (Context *, CallReply *)) \
+    F(long long, Milliseconds, (void)) \
     F(int, GetContextFlags, (Context *)) \
     F(unsigned long long, GetClientId, (Context *)) \
     F(Blocked *, BlockClient, \

@@ -35,6 +35,7 @@ struct tensor *tensor_new(enum element_type type, size_t ndims) {
     shared_init(&tensor->shared, discard);
     tensor->number = ++last_number;
     tensor->blob = NULL;
+    tensor->start = tensor->size = 0;
     tensor->len = 0;
     tensor->type = type;
     tensor->ndims = ndims;
@@ -67,7 +68,7 @@ static const char *check_blob(const struct tensor *tensor, const char *data, siz
         if (ends == tensor->len && data[len - 1] == '\0') return NULL;
         return "ERR Number of string elements in data blob does not match tensor length";
     }
-    if (len != tensor->len * elements[tensor->type].size) {
+    if (len != tensor_size(tensor)) {
         return "ERR data length does not match tensor shape and type";
     }
     if (tensor->type == ELEMENT_BOOL) {
@@ -79,15 +80,35 @@ static const char *check_blob(const struct tensor *tensor, const char *data, siz
 }
 
 static void own_blob(struct tensor *tensor, String *blob) {
-    server.StringPtrLen(blob, &tensor->shared.bytes);
+    server.StringPtrLen(blob, &tensor->size);
+    tensor->shared.bytes = tensor->size;
     tensor->blob = blob;
 }
 
 const char *tensor_take_blob(struct tensor *tensor, String *blob) {
-    size_t len;
-    const char *data = server.StringPtrLen(blob, &len);
     own_blob(tensor, blob);
-    return check_blob(tensor, data, len);
+    return check_blob(tensor, tensor_data(tensor, NULL), tensor->size);
+}
+
+const char *tensor_take_part(struct tensor *tensor, String *blob, size_t start) {
+    tensor->blob = blob;
+    tensor->start = start;
+    tensor->size = tensor->shared.bytes = tensor_size(tensor);
+    return check_blob(tensor, tensor_data(tensor, NULL), tensor->size);
+}
+
+size_t tensor_size(const struct tensor *tensor) { return tensor->len * elements[tensor->type].size; }
+
+/* The server may move the bytes of a string that the module holds, so where they are is asked for each time. */
+const char *tensor_data(const struct tensor *tensor, size_t *len) {
+    if (len != NULL) *len = tensor->size;
+    return server.StringPtrLen(tensor->blob, NULL) + tensor->start;
+}
+
+bool tensor_is_alone(const struct tensor *tensor) {
+    size_t len;
+    server.StringPtrLen(tensor->blob, &len);
+    return tensor->size == len;
 }
 
 static const char *set_blob(struct tensor *tensor, String **args, int count) {
@@ -109,7 +130,7 @@ static const char *set_values(struct tensor *tensor, String **args, int count) {
 }
 
 static const char *set_zeros(struct tensor *tensor) {
-    const size_t len = tensor->len * elements[tensor->type].size;
+    const size_t len = tensor_size(tensor);
     if (len > MAX_ZEROS) return "ERR a tensor without BLOB or VALUES may take at most 512 MiB";
     char *data = server.Calloc(1, len);
     own_blob(tensor, server.CreateString(NULL, data, len));
@@ -168,7 +189,8 @@ String **tensor_arguments(const struct tensor *tensor, String *key, size_t *len)
     *next++ = server.CreateString(NULL, element->name, element->name_len);
     for (size_t i = 0; i < tensor->ndims; i++) *next++ = server.CreateStringFromLongLong(NULL, tensor->dims[i]);
     *next++ = server.CreateString(NULL, "BLOB", 4);
-    *next++ = server.HoldString(NULL, tensor->blob);
+    *next++ = tensor_is_alone(tensor) ? server.HoldString(NULL, tensor->blob)
+                                      : server.CreateString(NULL, tensor_data(tensor, NULL), tensor->size);
     *len = (size_t)(next - arguments);
     return arguments;
 }

@@ -34,7 +34,8 @@ extern const struct element elements[ELEMENT_TYPES];
 struct tensor {
     struct shared shared; /* by keys, and by requests under way */
     unsigned long long number; /* no other tensor of this server process has it; later ones have higher numbers */
-    String *blob;         /* row-major, host byte order; STRING: NUL-terminated elements one after the other */
+    String *blob;         /* holds its bytes, and may hold those of others: see `tensor_data` */
+    size_t start, size;   /* which of them */
     size_t len;           /* elements */
     enum element_type type;
     size_t ndims; /* 0 for a scalar */
@@ -49,6 +50,18 @@ bool tensor_measure(struct tensor *tensor);
 
 /* Take `blob` (the caller's reference becomes the tensor's) if it fits type and shape. Returns NULL or the error. */
 const char *tensor_take_blob(struct tensor *tensor, String *blob);
+
+/* Likewise the bytes of a blob from `start` on, as many as the tensor needs; there must be so many. Not for STRING. */
+const char *tensor_take_part(struct tensor *tensor, String *blob, size_t start);
+
+/* How many bytes the elements take; not for STRING. */
+size_t tensor_size(const struct tensor *tensor);
+
+/* Its bytes: row-major, host byte order; STRING: NUL-terminated elements one after the other. */
+const char *tensor_data(const struct tensor *tensor, size_t *len);
+
+/* Whether the blob holds nothing else. */
+bool tensor_is_alone(const struct tensor *tensor);
 
 /* The highest number of a tensor so far. */
 unsigned long long tensor_newest(void);

@@ -1,16 +1,15 @@
 #include "tensor_commands.h"
 
+#include "errors.h"
 #include "tensor_key.h"
 #include "values.h"
-
-static const char *const wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
 
 int tensor_set(Context *ctx, String **argv, int argc) {
     if (argc < 4) return server.ReplyWithError(ctx, "ERR wrong number of arguments for 'AI.TENSORSET' command");
     Key *key;
     struct tensor *old;
     if (!tensor_key_open(ctx, argv[1], KEY_READ | KEY_WRITE, &key, &old)) {
-        return server.ReplyWithError(ctx, wrong_type);
+        return server.ReplyWithError(ctx, error_wrong_type);
     }
 
     const char *error;
@@ -55,9 +54,18 @@ static void reply_meta(Context *ctx, const struct tensor *tensor, const struct t
     if (format->values) REPLY_LITERAL(ctx, "values");
 }
 
+/* What a blob holds alone is sent out of it. */
+void tensor_reply_blob(Context *ctx, const struct tensor *tensor) {
+    if (tensor_is_alone(tensor)) {
+        server.ReplyWithString(ctx, tensor->blob);
+    } else {
+        server.ReplyWithStringBuffer(ctx, tensor_data(tensor, NULL), tensor->size);
+    }
+}
+
 void tensor_reply(Context *ctx, const struct tensor *tensor, const struct tensor_format *format) {
     if (format->meta) reply_meta(ctx, tensor, format);
-    if (format->blob) server.ReplyWithString(ctx, tensor->blob);
+    if (format->blob) tensor_reply_blob(ctx, tensor);
     if (format->values) values_reply(ctx, tensor);
 }
 
@@ -67,7 +75,7 @@ int tensor_get(Context *ctx, String **argv, int argc) {
     }
     Key *key;
     struct tensor *tensor;
-    if (!tensor_key_open(ctx, argv[1], KEY_READ, &key, &tensor)) return server.ReplyWithError(ctx, wrong_type);
+    if (!tensor_key_open(ctx, argv[1], KEY_READ, &key, &tensor)) return server.ReplyWithError(ctx, error_wrong_type);
 
     struct tensor_format format;
     const char *error = tensor == NULL ? "ERR tensor key is empty or in a different shard"

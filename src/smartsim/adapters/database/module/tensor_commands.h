@@ -12,6 +12,9 @@ struct tensor_format {
 /* Read `[META] [BLOB | VALUES]`. Returns NULL or the error. */
 const char *tensor_format_parse(String **args, int count, struct tensor_format *format);
 
+/* Reply with its bytes. */
+void tensor_reply_blob(Context *ctx, const struct tensor *tensor);
+
 void tensor_reply(Context *ctx, const struct tensor *tensor, const struct tensor_format *format);
 
 /* AI.TENSORSET key TYPE dim... [BLOB data | VALUES v...] */

@@ -18,7 +18,7 @@ static void save_rdb(Stream *rdb, void *value) {
         header[1 + i] = (unsigned char)(dim >> (8 * (i % DIM_BYTES)));
     }
     server.SaveStringBuffer(rdb, (const char *)header, len);
-    server.SaveString(rdb, tensor->blob);
+    server.SaveStringBuffer(rdb, tensor_data(tensor, NULL), tensor->size);
     server.Free(header);
 }
 
@@ -79,7 +79,7 @@ static size_t memory_usage(const void *value) {
 static void digest(Digest *md, void *value) {
     const struct tensor *tensor = value;
     size_t len;
-    const char *data = server.StringPtrLen(tensor->blob, &len);
+    const char *data = tensor_data(tensor, &len);
     server.DigestAddLongLong(md, (long long)tensor->type);
     for (size_t i = 0; i < tensor->ndims; i++) server.DigestAddLongLong(md, tensor->dims[i]);
     server.DigestAddStringBuffer(md, data, len);
@@ -117,5 +117,11 @@ bool tensor_key_open(Context *ctx, String *name, int mode, Key **key, struct ten
 }
 
 void tensor_key_set(Key *key, struct tensor *tensor) {
-    server.ModuleTypeSetValue(key, tensor_type, tensor);
+    void *old;
+    if (server.ModuleTypeReplaceValue(key, tensor_type, tensor, &old) == MODULE_OK) { /* half the work of a new key */
+        tensor_release(old);
+        server.SetExpire(key, NO_EXPIRY);
+    } else {
+        server.ModuleTypeSetValue(key, tensor_type, tensor);
+    }
 }

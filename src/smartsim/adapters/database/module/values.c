@@ -132,8 +132,7 @@ static void reply_element(Context *ctx, enum element_type type, const char *from
 }
 
 void values_reply(Context *ctx, const struct tensor *tensor) {
-    size_t len;
-    const char *from = server.StringPtrLen(tensor->blob, &len);
+    const char *from = tensor_data(tensor, NULL);
     server.ReplyWithArray(ctx, (long)tensor->len);
     for (size_t i = 0; i < tensor->len; i++) {
         if (tensor->type == ELEMENT_STRING) {

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tensor_commands.h"
+
 enum { MAX_WORD = 24 }; /* a number and the space before it */
 
 /* Words with one space between them. */
@@ -42,7 +44,7 @@ static void reply_inputs(Context *ctx, const struct batch *batch, long long rows
         const struct tensor *first = batch->first->inputs[i];
         reply_layout(ctx, first, batch->len > 1 || first->ndims == 0 ? rows : first->dims[0]);
         for (const struct request *request = batch->first; request != NULL; request = request->next) {
-            server.ReplyWithString(ctx, request->inputs[i]->blob);
+            tensor_reply_blob(ctx, request->inputs[i]);
         }
     }
 }

@@ -42,7 +42,7 @@ class DatasetInterface(Naming):
         Example:
             >>> client.get_dataset("step_10").get_tensor("pressure")  # doctest: +SKIP
         """
-        return datasets.get_dataset(key(self.prefixes.dataset_to_read, name), name, self.seen)
+        return datasets.get_dataset(key(self.prefixes.dataset_to_read, name), name)
 
     def delete_dataset(self, name: str) -> Call[None]:
         """Remove a dataset.

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smartsim.app.client.dataset_storage import SeenNames
 from smartsim.domain.client_errors import RedisRuntimeError, check_type
 from smartsim.domain.keys import Prefixes
 
 
 class Naming:
-    """The prefixes of a client, and what it has seen.
+    """The prefixes of a client.
 
     Attributes:
         prefixes: those of the next call.
-        seen: the datasets read so far, as a guess at the next.
     """
 
     def __init__(self, prefixes: Prefixes) -> None:
         self.prefixes = prefixes
-        self.seen = SeenNames()
 
 
 def key(prefixed: Callable[[str], str], name: str, argument: str = "name") -> str:
