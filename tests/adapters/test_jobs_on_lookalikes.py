@@ -1,5 +1,6 @@
 """Jobs on schedulers that look like the real ones: what becomes of their members."""
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_one_element_of_an_array_can_be_stopped(array_jobs: JobSite) -> None:
 def test_a_job_over_its_time_limit_says_so(jobs: JobSite) -> None:
     jobs.manager().submit([jobs.step("long", "/bin/sleep", "60", batch=jobs.batch(limit=2))], jobs.report)
     ended = jobs.ended("long")
-    assert ended.returncode == -signal.SIGTERM
+    assert ended.returncode == -jobs.kind.limited_by
     assert "time limit" in ended.reason
     assert not ended.cancelled_by
 
@@ -93,10 +94,10 @@ def test_a_job_that_somebody_else_deletes_is_cancelled(jobs: JobSite, state: str
         jobs.wait_for("it", Started)
     queued = jobs.of("it")[0]
     assert isinstance(queued, Queued)
-    jobs.site.run(jobs.kind.delete, queued.native_id)
+    jobs.site.run(*jobs.kind.delete, queued.native_id)
     ended = jobs.ended("it")
     assert ended.cancelled_by
-    assert ended.returncode == (-signal.SIGTERM if state == "runs" else None)
+    assert ended.returncode == (-jobs.kind.deleted_by if state == "runs" else None)
     manager.stop(["before"], grace=1.0)
 
 
@@ -144,7 +145,10 @@ def test_a_job_that_nobody_knows_any_more_and_that_left_nothing_is_said_to_be_un
     jobs.ended("before")
 
 
-def test_a_scheduler_that_is_away_for_a_while_loses_nothing(jobs: JobSite) -> None:
+def test_a_scheduler_that_is_away_for_a_while_loses_nothing(jobs: JobSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The programs of some wait for its return, and are given up.
+    monkeypatch.setattr("smartsim.adapters.wlm.submission._TIMEOUT", 2.0)
+    monkeypatch.setattr("smartsim.adapters.wlm.inquiry.TIMEOUT", 2.0)
     manager = jobs.manager()
     go = jobs.directory / "go"
     wait = f"until [ -e {go} ]; do sleep 0.05; done; exit "
@@ -164,7 +168,7 @@ def test_a_scheduler_that_is_away_for_a_while_loses_nothing(jobs: JobSite) -> No
         refused = jobs.of("refused")[0]
     assert jobs.ended("second").returncode == 4
     assert isinstance(refused, Refused)
-    assert "does not answer" in str(refused.error)
+    assert re.search("does not answer|No instance of Flux answers|may wait for a server", str(refused.error))
 
 
 def test_a_refused_job_says_what_to_do(jobs: JobSite) -> None:
@@ -174,8 +178,8 @@ def test_a_refused_job_says_what_to_do(jobs: JobSite) -> None:
     nowhere, long = jobs.of("nowhere")[0], jobs.of("long")[0]
     assert isinstance(nowhere, Refused)
     assert isinstance(long, Refused)
-    assert "queue (-q)" in str(nowhere.error)
-    assert "qsub" in str(nowhere.error)
+    assert "Name a queue" in str(nowhere.error)
+    assert jobs.batch().submit[0] in str(nowhere.error)
     assert "limits" in str(long.error)
     assert jobs.site.jobs() == []
 

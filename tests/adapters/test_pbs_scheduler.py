@@ -120,19 +120,18 @@ def test_a_job_that_does_not_start_by_itself_says_why() -> None:
     assert "qrls 39.pbsserver" in facts["39.pbsserver"].reason
 
 
-@pytest.mark.parametrize(
-    ("returncode", "stderr"),
-    [
-        (35, "qstat: 32.pbsserver Job has finished, use -x or -H to obtain historical job information\n"),
-        (153, "qstat: Unknown Job Id 99999.pbsserver\n"),
-    ],
-)
-def test_jobs_that_the_queue_has_forgotten_are_missing(returncode: int, stderr: str) -> None:
+def test_jobs_that_finished_are_known_to_have_and_jobs_that_were_purged_are_missing() -> None:
+    said = (
+        "qstat: 32.pbsserver Job has finished, use -x or -H to obtain historical job information\n"
+        "qstat: Unknown Job Id 99999.pbsserver\n"
+    )
     asked = ["32.pbsserver", "41.pbsserver", "99999.pbsserver"]
-    assert PBS.facts(Completed(returncode, "", stderr), asked) == {}
-    facts = PBS.facts(recorded("pbs_queue.txt", returncode, stderr), asked)
-    assert "41.pbsserver" in facts
-    assert not {"32.pbsserver", "99999.pbsserver"} & set(facts)
+    finished = {"32.pbsserver": JobFacts(Phase.ENDED)}
+    assert PBS.facts(Completed(35, "", said.splitlines()[0]), asked) == finished
+    facts = PBS.facts(recorded("pbs_queue.txt", 153, said), asked)
+    assert {job: fact for job, fact in facts.items() if job in asked} == finished | {
+        "41.pbsserver": JobFacts(Phase.RUNNING)
+    }
 
 
 def test_a_server_that_does_not_answer_says_nothing_of_any_job() -> None:

@@ -85,6 +85,25 @@ def test_inside_a_job_nothing_is_asked() -> None:
     assert detect_launcher(processes=nobody, environment={"PBS_JOBID": "1"}) == "pbs"
 
 
+@pytest.mark.parametrize(
+    ("processes", "environment", "message"),
+    [
+        (machine(), {"PBS_JOBID": "1"}, "Detected launcher pbs: this process runs in a job of it (PBS_JOBID is set)"),
+        (
+            machine(SLURM_UP),
+            {},
+            "Detected launcher slurm: scontrol ping answers 'Slurmctld(primary) at login1 is UP'",
+        ),
+        (machine(SLURM_DOWN), {}, "Detected launcher local: this machine has no workload manager that answers"),
+    ],
+)
+def test_what_was_found_is_told(
+    processes: ScriptedProcessRunner, environment: dict[str, str], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    detect_launcher(processes=processes, environment=environment)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [("INFO", message)]
+
+
 def test_the_environment_of_this_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("FLUX_URI", "PBS_JOBID", "LSB_JOBID", "COBALT_JOBID", "SLURM_JOBID"):
         monkeypatch.delenv(variable, raising=False)

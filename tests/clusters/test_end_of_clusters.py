@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -28,43 +29,54 @@ def processes_of(directory: Path) -> list[psutil.Process]:
     return found
 
 
-def interface_of(cluster: Cluster) -> str:
+def interface_of(cluster: Cluster) -> tuple[int, str]:
     """Return the interface of this machine that leads to its nodes."""
     (line,) = [line for line in HOSTS.read_text().splitlines() if f" {cluster.nodes[0]} " in line]
-    return line.split()[-1]
+    name = line.split()[-1]
+    return socket.if_nametoindex(name), name
+
+
+def hosts_of_others() -> list[str]:
+    """Return the lines of `/etc/hosts` that belong to no cluster of tests."""
+    return [line for line in HOSTS.read_text().splitlines() if " # test cluster " not in line]
+
+
+def assert_has_gone(interface: tuple[int, str]) -> None:
+    """Assert that it is not there, nor hosts behind it; another cluster may have one of that name by now."""
+    assert interface not in socket.if_nameindex()
+    if interface[1] not in dict(socket.if_nameindex()).values():
+        assert interface[1] not in HOSTS.read_text().split()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_left_of_a_cluster_that_has_ended(kind: str, tmp_path: Path) -> None:
-    before = HOSTS.read_text().splitlines()
+    before = hosts_of_others()
     with running_process(kind, tmp_path) as process:
         cluster = KINDS[kind](tmp_path, process)
         interface = interface_of(cluster)
-        assert Path("/sys/class/net", interface).exists()
+        assert interface in socket.if_nameindex()
         assert processes_of(tmp_path)
     assert process.returncode == 0
     assert processes_of(tmp_path) == []
-    assert not Path("/sys/class/net", interface).exists()
-    assert HOSTS.read_text().splitlines() == before
+    assert_has_gone(interface)
+    assert hosts_of_others() == before
 
 
 def test_nothing_is_left_of_a_cluster_that_was_killed_but_names_and_those_leave_with_the_next(tmp_path: Path) -> None:
-    before = HOSTS.read_text().splitlines()
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
     with running_process("sge", first) as process:
-        cluster = GridEngine(first, process)
-        interface = interface_of(cluster)
+        interface = interface_of(GridEngine(first, process))
         process.kill()
         process.wait(DEADLINE)
         deadline = time.monotonic() + DEADLINE
-        while processes_of(first) or Path("/sys/class/net", interface).exists():
+        while processes_of(first) or interface in socket.if_nameindex():
             assert time.monotonic() < deadline, "it is still there"
             time.sleep(0.05)
     with running_process("sge", second) as process:
         GridEngine(second, process)
-    assert HOSTS.read_text().splitlines() == before
+    assert_has_gone(interface)
 
 
 def test_what_is_not_installed_is_named_with_what_mends_it() -> None:

@@ -204,7 +204,16 @@ def test_what_is_purged_is_unknown(pbs: Site) -> None:
     assert pbs.run("qstat", "-x", "1").returncode == 153
 
 
-def test_nothing_is_left_running_when_it_closes(tmp_path: Path) -> None:
+def test_output_that_nobody_wants_is_thrown_away(pbs: Site) -> None:
+    before = Path("/dev/null").stat()
+    submit(pbs, "-o", "/dev/null", "-e", "/dev/null", "--", "/bin/echo", "hello")
+    pbs.wait_for(over)
+    after = Path("/dev/null").stat()
+    assert (before.st_mode, before.st_ino) == (after.st_mode, after.st_ino)
+
+
+def test_nothing_is_left_running_when_it_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with lookalike("pbs", tmp_path / "cluster", {"n1": 4}) as site:
         # One ignores signals, one left its session.
         site.run("qsub", stdin='trap "" TERM; while :; do sleep 0.1; done\n')

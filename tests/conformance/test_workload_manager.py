@@ -159,7 +159,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def _placing(inner: WorkloadManager, clock: Clock) -> WorkloadManager:
     """Return a manager for the CPUs of this machine, each of which runs one step at a time."""
     node = Node("here", tuple(os.sched_getaffinity(0)))
-    return PlacingWorkloadManager(inner, [node], "here", PosixFileSystem(), clock, lambda _: None)
+    return PlacingWorkloadManager(inner, [node], "here", PosixFileSystem(), clock, lambda _: None, binds=True)
 
 
 def test_a_step_is_started_and_ends_with_its_exit_code(world: World) -> None:

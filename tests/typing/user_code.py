@@ -102,7 +102,7 @@ def describe(exp: Experiment) -> tuple[Model, Ensemble, Orchestrator]:
     members: list[Model] = ensemble.models
     assert count == len(members)
 
-    database = exp.create_database(port=0, interface="lo", db_identifier="fields")
+    database = exp.create_database(port=0, interface="lo", db_identifier="fields", lease=600)
     return model, ensemble, database
 
 

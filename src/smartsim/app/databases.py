@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from smartsim.app.jobs import Job, Jobs
 from smartsim.app.logs import get_logger
 from smartsim.app.orchestrator import Orchestrator
 from smartsim.app.placement import place
+from smartsim.app.recording import Recorder, shard_facts
 from smartsim.app.reports import tail
 from smartsim.app.secret_files import (
     ADMINISTRATOR,
@@ -23,6 +25,8 @@ from smartsim.app.secret_files import (
     write_secret,
 )
 from smartsim.app.service import RunningShard, Service
+from smartsim.app.telemetry import SampledShard
+from smartsim.domain import record
 from smartsim.domain.client_environment import Endpoint
 from smartsim.domain.database import ShardPlan
 from smartsim.domain.errors import SmartSimError
@@ -74,6 +78,7 @@ class Databases:
         network: has the interfaces and ports.
         clock: waits.
         launcher: the name of the launcher.
+        recorder: takes what happens.
         nodes: the names of those of the allocation that the driver runs in; none outside of one.
     """
 
@@ -85,6 +90,7 @@ class Databases:
         network: Network,
         clock: Clock,
         launcher: str,
+        recorder: Recorder,
         nodes: Sequence[str] = (),
     ) -> None:
         self._jobs = jobs
@@ -93,6 +99,7 @@ class Databases:
         self._network = network
         self._clock = clock
         self._launcher = launcher
+        self._recorder = recorder
         self._nodes = nodes
         self._started: list[Orchestrator] = []
 
@@ -107,6 +114,21 @@ class Databases:
             for database in list(self._started)
             if not all(job.state.is_final for job in self._jobs_of(database))
         ]
+
+    def sampled(self) -> list[SampledShard]:
+        """Return the servers that run, of databases whose telemetry is on."""
+        found = []
+        for database in list(self._started):
+            service = database.service
+            if service is None or not database.telemetry.is_enabled:
+                continue
+            outputs = {job.entity: job.step.stdout for job in self._jobs_of(database) if not job.state.is_final}
+            found += [
+                SampledShard(service, shard, posixpath.dirname(outputs[shard.plan.name]))
+                for shard in service.shards
+                if shard.plan.name in outputs
+            ]
+        return found
 
     def endpoints(self) -> list[Endpoint]:
         """Return the databases that run, as applications see them."""
@@ -176,6 +198,11 @@ class Databases:
             if database not in self._started:
                 self._started.append(database)
             self._write_checkpoint(database, shards)
+            self._record_ready(database.name, shards)
+
+    def _record_ready(self, database: str, shards: Sequence[RunningShard]) -> None:
+        told = tuple(shard_facts(shard) for shard in shards)
+        self._recorder.add([record.DatabaseReady(self._clock.now(), database, shards[0].facts.version, told)])
 
     def _await_place(self, start: ShardStart, job: Job, deadline: float) -> ShardStart:
         """Return a shard with the place that it has chosen on its node, once it told."""
@@ -313,6 +340,7 @@ class Databases:
                 )
         database.bind(service)
         self._started.append(database)
+        self._record_ready(database.name, shards)
         try:
             record_driver(self._files, database.path)
         except OSError as error:  # a full disk is no reason to do without the database

@@ -19,13 +19,16 @@ from smartsim.app.jobs import GRACE, Job, Jobs
 from smartsim.app.launchers import detect_launcher
 from smartsim.app.launching import Launch, Manifest
 from smartsim.app.logs import ExperimentLogs, ctx_exp_path, get_logger
+from smartsim.app.manifest import ManifestFile
 from smartsim.app.model import Model
 from smartsim.app.orchestrator import Orchestrator
 from smartsim.app.preview import Format, Preview, Verbosity, check_format, check_verbosity
 from smartsim.app.preview_text import render_json, render_text, write_preview
 from smartsim.app.progress import wait_with_progress
+from smartsim.app.recording import Recorder, opened
 from smartsim.app.reports import announce_end, job_line, launch_summary, summary_table
-from smartsim.app.telemetry import TelemetryConfiguration
+from smartsim.app.status_files import StatusFiles
+from smartsim.app.telemetry import DatabaseSampler, TelemetryConfiguration, sampling_interval
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.status import SmartSimStatus
 
@@ -88,11 +91,20 @@ class Experiment(EntityFactory):
         self._launching = threading.Lock()
         self._telemetry = TelemetryConfiguration(_flag("SMARTSIM_FLAG_TELEMETRY"))
         self._logs = ExperimentLogs(self.exp_path)
+        beginning = opened(name, launcher, adapters.network.hostname(), adapters.clock.now())
+        self._recorder = Recorder(
+            beginning,
+            path,
+            adapters.event_log,
+            adapters.clock,
+            self._telemetry,
+            always=[ManifestFile(beginning, path, adapters.files)],
+            recorded=[StatusFiles(path, adapters.files)],
+        )
         self._jobs = Jobs(
             adapters.workload_manager,
             adapters.clock,
-            adapters.event_log,
-            self._telemetry,
+            self._recorder,
             announce=self._with_logs(partial(announce_end, adapters.files)),
         )
         self._databases = Databases(
@@ -102,12 +114,19 @@ class Experiment(EntityFactory):
             adapters.network,
             adapters.clock,
             self._launcher,
+            self._recorder,
             adapters.nodes,
+        )
+        self._sampler = DatabaseSampler(
+            lambda: self._databases.sampled() if self._telemetry.is_enabled else [],
+            adapters.files,
+            adapters.clock,
+            sampling_interval(os.environ),
         )
 
     @property
     def telemetry(self) -> TelemetryConfiguration:
-        """The switch of the experiment's record, `.smartsim/events.jsonl`."""
+        """The switch of the experiment's record, `.smartsim/events.jsonl`, and of what is made from it."""
         return self._telemetry
 
     def __str__(self) -> str:
@@ -122,6 +141,7 @@ class Experiment(EntityFactory):
         """Stop everything that runs."""
         with self._logged():
             self._closed = True
+            self._sampler.close()
             try:
                 with self._launching:  # a start in another thread is to end first
                     self._stop_all()
@@ -205,6 +225,7 @@ class Experiment(EntityFactory):
                 self.exp_path,
                 self._launcher,
                 self._jobs,
+                self._recorder,
                 self._databases,
                 adapters.database_server,
                 adapters.files,
@@ -220,6 +241,7 @@ class Experiment(EntityFactory):
                             f"The experiment {self.name!r} is closed: its `with` block has ended. Make another"
                         )
                     started = run_whole(lambda: launch.run(manifest))
+                    self._sampler.start()
                 if block:
                     wait_with_progress(self._jobs, started, adapters.clock)
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smartsim.app.logs import get_logger
+from smartsim.app.recording import Recorder, submission
+from smartsim.domain import record
 from smartsim.domain.errors import IllegalTransitionError, SSUnsupportedError
 from smartsim.domain.lifecycle import Announce, JobState, Note, SendStop, StopRequested, advance
 
 if TYPE_CHECKING:
-    from smartsim.app.telemetry import TelemetryConfiguration
     from smartsim.domain.lifecycle import Effect, JobEvent
     from smartsim.domain.status import SmartSimStatus
     from smartsim.domain.steps import Step
     from smartsim.ports.clock import Clock
-    from smartsim.ports.event_log import EventLog, Record
     from smartsim.ports.workload_manager import WorkloadManager
 
 GRACE = 5.0  # seconds between asking a job to end and forcing it
@@ -37,6 +37,8 @@ class Job:
         run: counts the runs of the entity, from 0.
         kill_on_interrupt: whether a Ctrl-C at the driver ends it.
         colocated: the directory in which nodes tell of its colocated database; None without one.
+        run_id: of the call of `start` that it belongs to; empty for what an earlier driver started.
+        ensemble: that the entity is a member of; empty without one.
         state: where it stands.
     """
 
@@ -47,6 +49,8 @@ class Job:
     run: int
     kill_on_interrupt: bool
     colocated: str | None = None
+    run_id: str = ""
+    ensemble: str = ""
     state: JobState = field(init=False)
 
     @property
@@ -64,8 +68,7 @@ class Jobs:
     Args:
         manager: runs the steps.
         clock: tells the time, and waits.
-        log: takes the record of what happens.
-        telemetry: whether it is kept.
+        recorder: takes what happens.
         announce: is told of each job that ended, in the thread that learnt of it.
     """
 
@@ -73,21 +76,18 @@ class Jobs:
         self,
         manager: WorkloadManager,
         clock: Clock,
-        log: EventLog,
-        telemetry: TelemetryConfiguration,
+        recorder: Recorder,
         announce: Callable[[Job], None],
     ) -> None:
         self._manager = manager
         self._clock = clock
-        self._log = log
-        self._telemetry = telemetry
+        self._recorder = recorder
         self._announce = announce
         self._changed = threading.Condition()
         self._by_step: dict[str, Job] = {}
         self._latest: dict[str, Job] = {}
         self._finished: list[Job] = []
         self._active_applications = 0
-        self._log_failed = False
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Start jobs, in order.
@@ -98,7 +98,7 @@ class Jobs:
         """
         self._register(jobs)
         try:
-            self.record([_submission(job) for job in jobs])
+            self._recorder.add([submission(job, self._recorder) for job in jobs])
             self._manager.submit([job.step for job in jobs], self._report)
         finally:
             self._forget([job for job in jobs if job.state.native_id is None and not job.state.is_final])
@@ -109,7 +109,7 @@ class Jobs:
     def attach(self, job: Job, handle: dict[str, object]) -> bool:
         """Follow a job that an earlier driver started; False when it does not run any more."""
         self._register([job])
-        self.record([_submission(job)])
+        self._recorder.add([submission(job, self._recorder, record.TakenOver)])
         if self._manager.attach(job.step, handle, self._report):
             return True
         self._forget([job])
@@ -195,17 +195,6 @@ class Jobs:
         """Return what another driver needs to follow a running job."""
         return dict(self._manager.handle(job.step.name))
 
-    def record(self, records: Sequence[Record]) -> None:
-        """Add to the experiment's record. That it cannot be kept is said once, and changes nothing else."""
-        if not self._telemetry.is_enabled:
-            return
-        try:
-            self._log.append(records)
-        except Exception as error:  # noqa: BLE001 - an event log of a platform may raise anything; jobs matter more
-            if not self._log_failed:
-                self._log_failed = True
-                get_logger(__name__).warning(f"{error}. Jobs go on, but what happens to them is not recorded")
-
     def close(self) -> None:
         """Follow the jobs no longer."""
         self._manager.close()
@@ -245,7 +234,7 @@ class Jobs:
         """Let something happen to a job, and record it; called with the lock held."""
         before = job.state
         job.state, effects = advance(before, event)
-        self.record([_record(job, effect.event, event.at) for effect in effects if isinstance(effect, Note)])
+        self._recorder.add([_event(job, effect.event, event.at) for effect in effects if isinstance(effect, Note)])
         if job.state.is_final and not before.is_final:
             self._active_applications -= not job.is_database
             self._finished.append(job)
@@ -255,7 +244,7 @@ class Jobs:
     def _forget(self, jobs: Sequence[Job]) -> None:
         """Take back jobs that were registered and never tried."""
         at = self._clock.now()
-        self.record([_record(job, "withdrawn", at) for job in jobs])
+        self._recorder.add([record.Withdrawn(at=at, entity=job.entity, step=job.step.name) for job in jobs])
         with self._changed:
             for job in jobs:
                 del self._by_step[job.step.name]
@@ -266,26 +255,21 @@ class Jobs:
             self._changed.notify_all()
 
 
-def _submission(job: Job) -> Record:
-    return {
-        "event": "submitted",
-        "at": job.state.submitted_at,
-        "entity": job.entity,
-        "type": job.entity_type,
-        "run": job.run,
-        "step": job.step.name,
-        "command": job.step.command,
-        "directory": job.step.working_directory,
-    }
-
-
-def _record(job: Job, event: str, at: float) -> Record:
-    state = job.state
-    record: dict[str, object] = {"event": event, "at": at, "entity": job.entity, "step": job.step.name}
-    if event in ("queued", "started"):
-        record["native_id"] = state.native_id
-    elif event == "stop_requested":
-        record["by"] = state.stopped_by
-    elif event in ("ended", "refused"):
-        record.update(status=state.status.value, returncode=state.returncode, reason=state.reason)
-    return record
+def _event(job: Job, word: str, at: float) -> record.Event:
+    """Return what is recorded of a change, given the word that `advance` notes."""
+    state, who = job.state, (job.entity, job.step.name)
+    match word:
+        case "queued":
+            return record.Queued(at, *who, state.native_id or "")
+        case "started":
+            return record.Started(at, *who, state.native_id or "", state.placement)
+        case "suspended":
+            return record.Suspended(at, *who)
+        case "resumed":
+            return record.Resumed(at, *who)
+        case "stop_requested":
+            return record.StopRequested(at, *who, state.stopped_by or "")
+        case "refused" | "ended":
+            kind = record.Refused if word == "refused" else record.Ended
+            return kind(at, *who, state.status.value, state.returncode, state.reason, state.stopped_by or "")
+    raise AssertionError(word)

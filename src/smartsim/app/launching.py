@@ -16,7 +16,9 @@ from smartsim.app.jobs import Job, Jobs
 from smartsim.app.ml_uploads import MLObjects, upload_to
 from smartsim.app.model import Model
 from smartsim.app.orchestrator import Orchestrator
+from smartsim.app.recording import Recorder, database_facts, ensemble_facts
 from smartsim.app.steps import StepFactory
+from smartsim.domain import record
 from smartsim.domain.client_environment import DEFAULT_IDENTIFIER
 from smartsim.domain.errors import SmartSimError, SSDBIDConflictError, SSUnsupportedError
 from smartsim.domain.launchers import check_allocation, check_batch, check_settings
@@ -86,6 +88,7 @@ class Launch:
         exp_path: its directory.
         launcher: the name of the launcher.
         jobs: starts and follows.
+        recorder: takes what happens.
         databases: those of the experiment.
         server: renders the configurations of colocated databases.
         files: where outputs go.
@@ -100,6 +103,7 @@ class Launch:
         exp_path: str,
         launcher: str,
         jobs: Jobs,
+        recorder: Recorder,
         databases: Databases,
         server: DatabaseServer,
         files: FileSystem,
@@ -110,14 +114,15 @@ class Launch:
     ) -> None:
         self._launcher = launcher
         self._jobs = jobs
+        self._recorder = recorder
         self._databases = databases
         self._files = files
         self._clock = clock
         self._connect = connect
         self._kill_on_interrupt = kill_on_interrupt
-        identifier = run_id(secrets.randbits(_RUN_ID_BITS))
-        outputs = posixpath.join(exp_path, OUTPUT_DIRECTORY, name, identifier)
-        self._steps = StepFactory(outputs, files, server, clock, os.environ.keys())
+        self._run_id = run_id(secrets.randbits(_RUN_ID_BITS))
+        self._outputs = posixpath.join(exp_path, OUTPUT_DIRECTORY, name, self._run_id)
+        self._steps = StepFactory(self._outputs, files, server, clock, os.environ.keys())
 
     def run(self, manifest: Manifest) -> list[Job]:
         """Start everything, databases first.
@@ -131,6 +136,7 @@ class Launch:
         self._check(manifest)
         objects = MLObjects(self._files)
         uploads = self._find_uploads(manifest, objects)
+        self._record_begin(manifest)
         started: list[Job] = []
         try:
             if manifest.databases:
@@ -142,12 +148,25 @@ class Launch:
                 started += jobs
                 self._jobs.submit(jobs)
                 colocated_start.await_ready(jobs, self._jobs, self._files, self._clock)
-        except BaseException:
+        except BaseException as error:
             self._roll_back(started)
             for database in manifest.databases:
                 database.bind(None)
+            self._recorder.add([record.LaunchFailed(self._clock.now(), self._run_id, str(error) or repr(error))])
             raise
+        self._recorder.add([record.Launched(self._clock.now(), self._run_id)])
         return jobs
+
+    def _record_begin(self, manifest: Manifest) -> None:
+        recorder = self._recorder
+        event = record.Launching(
+            self._clock.now(),
+            self._run_id,
+            recorder.path(self._outputs),
+            tuple(ensemble_facts(ensemble, recorder) for ensemble in manifest.ensembles),
+            tuple(database_facts(database, recorder) for database in manifest.databases),
+        )
+        recorder.add([event])
 
     def _roll_back(self, jobs: Sequence[Job]) -> None:
         known = [job for job in jobs if self._jobs.latest(job.entity) is job]
@@ -230,7 +249,8 @@ class Launch:
     def _shard_job(self, start: ShardStart, batch: Batch | None) -> Job:
         name = start.plan.name
         step = self._steps.shard(start, batch)
-        return Job(name, "DBNode", start.database, step, self._jobs.next_run(name), self._kill_on_interrupt)
+        run = self._jobs.next_run(name)
+        return Job(name, "DBNode", start.database, step, run, self._kill_on_interrupt, run_id=self._run_id)
 
     def _application_jobs(self, manifest: Manifest, endpoints: Sequence[Endpoint], objects: MLObjects) -> list[Job]:
         batches = {
@@ -251,7 +271,9 @@ class Launch:
             step = self._steps.application(model, place, endpoints, objects, batch)
             colocated = self._steps.colocated_directory(place) if model.colocated else None
             run = self._jobs.next_run(model.name)
-            jobs.append(Job(model.name, "Model", model, step, run, self._kill_on_interrupt, colocated))
+            member_of = "" if ensemble is None else ensemble.name
+            kill = self._kill_on_interrupt
+            jobs.append(Job(model.name, "Model", model, step, run, kill, colocated, self._run_id, member_of))
         return jobs
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smartsim.app.database_settings import LocalServers, ScheduledServers, set_batch_arg
 from smartsim.app.service import DBNode, Service
+from smartsim.app.telemetry import TelemetryConfiguration
 from smartsim.domain.client_environment import DEFAULT_IDENTIFIER
 from smartsim.domain.database import DEFAULT_PORT, Database
 from smartsim.domain.errors import SmartSimError, SSUnsupportedError
@@ -129,6 +130,7 @@ class Orchestrator(Database):
         self.intra_threads = workers.intra_op_parallelism
         self.exp_path: str | None = None  # of the experiment that made it
         self.service: Service | None = None
+        self._telemetry = TelemetryConfiguration(enabled=False)
         self._launched = False
         self._files = files
 
@@ -190,6 +192,20 @@ class Orchestrator(Database):
     def hosts(self) -> list[str]:
         """Where the servers run, in the order of `entities`; empty while they do not."""
         return [host for node in self.entities for host in node.hosts]
+
+    @property
+    def telemetry(self) -> TelemetryConfiguration:
+        """The switch of samples, off at first: memory and clients of each server, in CSV files beside its outputs.
+
+        They are taken every `SMARTSIM_TELEMETRY_FREQUENCY` seconds (1 to 600, by default 5), while the telemetry of
+        the experiment is on, too.
+
+        Example:
+            >>> db = exp.create_database(port=6780)
+            >>> db.telemetry.enable()
+            >>> exp.start(db)
+        """
+        return self._telemetry
 
     def __iter__(self) -> Iterator[DBNode]:
         return iter(self.entities)

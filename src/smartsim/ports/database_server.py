@@ -61,6 +61,36 @@ class ServerFacts:
     is_replica: bool = field(default=False, compare=False)
 
 
+@dataclass(frozen=True)
+class ClientFacts:
+    """A client of a server.
+
+    Args:
+        id: by which the server knows it.
+        address: it connects from.
+    """
+
+    id: int
+    address: str
+
+
+@dataclass(frozen=True)
+class ServerUsage:
+    """What a server uses at the moment.
+
+    Args:
+        used_memory: bytes that it has allocated.
+        used_memory_peak: the most that these have been.
+        total_system_memory: bytes of its machine.
+        clients: that are connected to it, but for who asks.
+    """
+
+    used_memory: int
+    used_memory_peak: int
+    total_system_memory: int
+    clients: tuple[ClientFacts, ...] = ()
+
+
 class DatabaseServer(Protocol):
     """Renders the command that runs a shard, and talks to it as its administrator."""
 
@@ -90,6 +120,19 @@ class DatabaseServer(Protocol):
 
         Raises:
             SSInternalError: something answers that does not accept these credentials.
+        """
+        ...
+
+    def usage(self, address: Address, credentials: Credentials, timeout: float) -> ServerUsage:
+        """Ask a shard what it uses.
+
+        Args:
+            address: where it listens.
+            credentials: of its administrator.
+            timeout: the longest wait for an answer, in seconds.
+
+        Raises:
+            SmartSimError: it does not answer.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 Record: TypeAlias = Mapping[str, object]
-"""One event: JSON values by field name. Every record has `event`, a word, and `at`, seconds since the epoch."""
+"""One event: JSON values by field name. `domain.record` has the schema; a log keeps whatever it is given."""
 
 
 class EventLog(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -74,6 +75,15 @@ class FileSystem(FileReader, Protocol):
         """
         ...
 
+    def append(self, path: str, content: bytes) -> None:
+        """Add to the end of a file in one go; a file that is not there is made.
+
+        Args:
+            path: the file; its directory exists.
+            content: what is added.
+        """
+        ...
+
     def make_directory(self, path: str, mode: int = 0o777) -> None:
         """Make a directory and its missing parents; one that exists is left as it is.
 
@@ -97,4 +107,18 @@ class FileSystem(FileReader, Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file, a link or a whole directory; nothing happens when nothing stands there."""
+        ...
+
+    def locked(self, path: str, timeout: float) -> AbstractContextManager[None]:
+        """Keep others, in this process and in others, from locking the same path; it ends with the process, too.
+
+        On a file system that has no locks, nobody is kept.
+
+        Args:
+            path: a file for this alone; it is made, and stays. Its directory exists.
+            timeout: the longest wait for others, in seconds.
+
+        Raises:
+            TimeoutError: they took longer.
+        """
         ...

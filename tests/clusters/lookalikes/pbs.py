@@ -85,7 +85,8 @@ class _Pbs:
         for spooled, home in ((job.stdout, job.extra["Output_Path"]), (job.stderr, job.extra["Error_Path"])):
             if os.path.exists(spooled):
                 try:
-                    shutil.move(spooled, home)
+                    shutil.copyfile(spooled, home)  # which may be /dev/null, to stay as it is
+                    os.unlink(spooled)
                 except OSError as error:  # it stays where it is, and a mail goes to the user
                     with open(cluster.path("mail"), "a", encoding="utf-8") as stream:
                         stream.write(f"{identifier(job)}: {error}\n")

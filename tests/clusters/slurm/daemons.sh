@@ -2,9 +2,11 @@
 export SLURM_CONF=${BASE:-}/etc/slurm.conf
 
 check_packages() {
-    need 'slurmctld slurmd slurm-client slurmdbd slurm-wlm-mysql-plugin munge
-        mariadb-server-core mariadb-client-core iproute2 procps' \
-        slurmctld slurmd srun slurmdbd munged mariadbd mariadb-install-db mariadb ip pkill
+    local packages='slurmctld slurmd slurm-client slurmdbd slurm-wlm-mysql-plugin munge'
+    packages+=' mariadb-server-core mariadb-client-core iproute2 procps libpmix-dev'
+    need "$packages" slurmctld slurmd srun slurmdbd munged mariadbd mariadb-install-db mariadb ip pkill
+    # srun --mpi=pmix loads the file without a version.
+    compgen -G '/usr/lib/*/pmix2/lib/libpmix.so' >/dev/null || need "$packages" libpmix.so
 }
 
 start_services() {

@@ -22,7 +22,6 @@ class JsonlEventLog:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._ready = False
 
     def append(self, records: Sequence[Record]) -> None:
         """Add records at the end.
@@ -42,20 +41,25 @@ class JsonlEventLog:
             raise TelemetryError(f"Cannot record events in {self._path}: {error.strerror or error}") from error
 
     def _write(self, lines: bytes) -> None:
-        if not self._ready:
-            os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = self._open()
         try:
-            if not self._ready:
-                self._ready = True
-                size = os.fstat(descriptor).st_size
-                if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    lines = b"\n" + lines
+            # Another driver may have been killed, or a disk full, in the middle of a line at any time.
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                lines = b"\n" + lines
             written = os.write(descriptor, lines)
             if written != len(lines):
                 raise OSError(f"only {written} of {len(lines)} bytes fitted")
         finally:
             os.close(descriptor)
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(self._path, flags, 0o644)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            return os.open(self._path, flags, 0o644)
 
     def replay(self) -> Iterator[Record]:
         """Return the records from the first to the last."""
@@ -67,7 +71,7 @@ class JsonlEventLog:
             for line in stream:
                 try:
                     record = json.loads(line)
-                except ValueError:
-                    continue  # cut short by a crash
+                except (ValueError, RecursionError):
+                    continue  # cut short by a crash, or never ours
                 if isinstance(record, dict):
                     yield record

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from smartsim.ports.file_system import Entry, Kind, Placing
@@ -46,6 +48,7 @@ class InMemoryFileSystem:
 
     def __init__(self, directories: Sequence[str] = ()) -> None:
         self._nodes: dict[str, _Node] = {"/": _Directory(0o755)}
+        self._locks: dict[str, threading.Lock] = {}
         for directory in directories:
             self.make_directory(directory)
 
@@ -83,6 +86,14 @@ class InMemoryFileSystem:
         if isinstance(self._nodes.get(place), _Directory):
             raise _error(errno.EISDIR, path)
         self._nodes[place] = _File(bytes(content), mode)
+
+    def append(self, path: str, content: bytes) -> None:
+        """Add to the end of a file."""
+        entry = self.inspect(path)
+        if entry is None:
+            self.write(path, content)
+        else:
+            self.write(path, self.read(path) + content, entry.mode)
 
     def make_directory(self, path: str, mode: int = 0o777) -> None:
         """Make a directory and its missing parents."""
@@ -126,6 +137,18 @@ class InMemoryFileSystem:
         if isinstance(self._nodes.pop(place, None), _Directory):
             for below in self._below(place):
                 del self._nodes[below]
+
+    @contextmanager
+    def locked(self, path: str, timeout: float) -> Iterator[None]:
+        """Keep others from locking the same path."""
+        self.write(path, b"")
+        lock = self._locks.setdefault(self._place_of(path), threading.Lock())
+        if not lock.acquire(timeout=timeout):
+            raise TimeoutError(errno.ETIMEDOUT, f"Somebody has held it for {timeout:g} s", path)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _below(self, directory: str) -> list[str]:
         start = directory.rstrip("/") + "/"

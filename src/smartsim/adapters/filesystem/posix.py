@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import itertools
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from smartsim.ports.file_system import Entry, Kind, Placing
 
 _serial = itertools.count()
+_LOCK_INTERVAL = 0.005  # seconds between two tries: flock waits for ever or not at all
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
 
 class PosixFileSystem:
@@ -61,6 +67,12 @@ class PosixFileSystem:
             os.unlink(temporary)
             raise
 
+    def append(self, path: str, content: bytes) -> None:
+        """Add to the end of a file in one `write`."""
+        with open(path, "ab", buffering=0) as stream:
+            if stream.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
     def make_directory(self, path: str, mode: int = 0o777) -> None:
         """Make a directory and its missing parents; one that exists is left as it is."""
         try:
@@ -90,6 +102,33 @@ class PosixFileSystem:
             if not os.path.isdir(path):
                 raise
             shutil.rmtree(path)
+
+    @contextmanager
+    def locked(self, path: str, timeout: float) -> Iterator[None]:
+        """Keep others from locking the same path."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _lock(descriptor, path, timeout)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, path: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"Somebody has held it for {timeout:g} s", path) from None
+            time.sleep(_LOCK_INTERVAL)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return
+        else:
+            return
 
 
 def _link(target: str, path: str) -> None:

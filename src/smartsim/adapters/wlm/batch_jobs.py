@@ -116,7 +116,7 @@ class BatchJobs:
             is_followed = any(job.id == job_id for job, _ in self._steps.values())
         if not is_followed and not self._inquiry.is_alive(job_id, asked_as, directory):
             return False
-        job = FollowedJob(job_id, asked_as, directory, size, 0.0)
+        job = FollowedJob(job_id, asked_as, directory, size, 0.0, self._files)
         member = Member(step, name, report)
         with self._changed:
             self._steps[step.name] = (job, member)
@@ -156,9 +156,9 @@ class BatchJobs:
         at = self._clock.now()
         job = submit(batch, members, self._scheduler, self._runner, self._files)
         if not batch.array:
-            return [FollowedJob(job, job, batch.directory, len(members), at)] * len(members)
+            return [FollowedJob(job, job, batch.directory, len(members), at, self._files)] * len(members)
         ids = (self._scheduler.element_id(job, index) for index in range(len(members)))
-        return [FollowedJob(element, job, batch.directory, 1, at) for element in ids]
+        return [FollowedJob(element, job, batch.directory, 1, at, self._files) for element in ids]
 
     def _follow(self, arrivals: Sequence[tuple[FollowedJob, Member]]) -> None:
         with self._changed:
@@ -253,7 +253,7 @@ class BatchJobs:
             try:
                 names = frozenset(self._files.walk(directory))
                 for job in jobs:
-                    told = job.take_files(names, self._files, self._clock.now(), self._clock.monotonic())
+                    told = job.take_files(names, self._clock.now(), self._clock.monotonic())
                     is_news |= self._tell(job, told)
             except OSError:
                 continue  # a shared file system has such moments: the next look is soon

@@ -73,12 +73,12 @@ class Ender:
                 self._write_stop(job, member, grace)
                 steps += [member.name] if self._is_of_srun(member) else []
             member.stops = True
-            earlier = job.ending.force_at if job.ending else now + grace + _MARGIN
-            job.ending = Ending(min(earlier, now + grace + _MARGIN), now + grace + _PATIENCE)
+            if job.ending is None:
+                job.ending = Ending(tell_at=now + grace + _PATIENCE)
         whole = [job for job in jobs.values() if self._is_whole(job)]
         for job in whole:
             if job.ending is not None:
-                job.ending.is_whole = True
+                job.ending.force_at = min(job.ending.force_at, now + grace + _MARGIN)
         if steps and self._terminate_steps is not None:
             with suppress(LauncherError):  # they have their time all the same, and are killed then
                 self._terminate_steps(steps)
@@ -94,7 +94,7 @@ class Ender:
 
     def press(self, jobs: Collection[FollowedJob], now: float) -> None:
         """End by force what did not end in its grace period, and tell users of what does not end at all."""
-        due = [job for job in jobs if job.ending and job.ending.is_whole and now >= job.ending.force_at]
+        due = [job for job in jobs if job.ending and now >= job.ending.force_at]
         if due:
             self._run(self._scheduler.cancellation([job.id for job in due], force=True))
         for job in due:

@@ -7,9 +7,11 @@ where it has not; it takes either, and here it is an f.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from smartsim.adapters.wlm.job_script import returncode_of
 from smartsim.adapters.wlm.refusals import refusal
 from smartsim.adapters.wlm.scheduler import Command, JobFacts, Phase
 from smartsim.domain.errors import LauncherError
@@ -18,10 +20,10 @@ from smartsim.domain.steps import Batch
 from smartsim.ports.process_runner import Completed
 
 _ADVICE = {
-    "queue": "Name a queue (--queue) that exists: `flux queue list` lists them.",
-    "unsatisfiable|insufficient": "Ask for less (-N, -n, -g, --requires): `flux resource list` shows what there is.",
     "duration|time.?limit|exceeds": "Ask for less time (--time-limit), or name another queue: `flux queue list` shows "
     "the limits.",
+    "unsatisfiable|insufficient": "Ask for less (-N, -n, -g, --requires): `flux resource list` shows what there is.",
+    "queue": "Name a queue (--queue) that exists: `flux queue list` lists them.",
     "bank|account|invalid user|user not": "Name a bank (--bank) that you belong to: `flux account view-user` tells.",
     "constraint|property|requires": "Correct --requires: `flux resource list -o rlist` shows the properties there are.",
     "connect|broker|no such file|socket": "No instance of Flux answers: see whether `flux uptime` works.",
@@ -30,15 +32,17 @@ _ADVICE = {
 _FLORIN = "ƒ"
 _PHASES = {"RUN": Phase.RUNNING, "CLEANUP": Phase.RUNNING, "INACTIVE": Phase.ENDED}  # the others: queued
 _HELD = 0  # the urgency of a job that is not to start; see flux-job(1)
-# Why an instance ended a job: the types of exceptions of RFC 21, and those of its parts.
+_UNKNOWN = re.compile(r"^JobID \S+ unknown", re.MULTILINE)
+_FATAL = 0  # the severity of an exception that ends its job: RFC 21
+# The types of exceptions of RFC 21, and those of Flux' parts.
 _REASONS = {
     "timeout": "time limit: the job ran longer than its --time-limit",
     "alloc": "Flux cannot give the job what it asks for",
     "dependency": "its dependency cannot be met any more",
     "node-failure": "node failure",
     "lost-shell": "node failure: Flux lost a node of the job",
+    "exec": "Flux could not run the job to its end",
 }
-_SHELL_SIGNAL = 128
 
 
 class Flux:
@@ -49,12 +53,16 @@ class Flux:
     first_element = 0
 
     def header(self, batch: Batch, elements: int) -> Sequence[str]:  # noqa: ARG002 - there are no arrays
-        """Return the shebang and the ``#flux:`` lines."""
+        """Return the shebang and the ``#flux:`` lines.
+
+        Raises:
+            LauncherError: Flux would read the path of a file otherwise.
+        """
         return (
             batch.shebang,
             "",
-            f"#flux: --output={escaped(batch.stdout)}",
-            f"#flux: --error={escaped(batch.stderr)}",
+            f"#flux: --output={_path(batch.stdout)}",
+            f"#flux: --error={_path(batch.stderr)}",
             f"#flux: --job-name={escaped(batch.name)}",
             *(f"#flux: {directive}" for directive in batch.directives),
         )
@@ -84,27 +92,40 @@ class Flux:
         return ("flux", "jobs", "--json", *jobs)
 
     def facts(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, JobFacts]:  # noqa: ARG002 - see Scheduler
-        """Return what ``flux jobs`` says."""
+        """Return what ``flux jobs`` says. Its exit code says nothing: one job that it does not know decides it."""
         try:
             told = json.loads(answer.stdout)
         except ValueError:
-            if answer.returncode and "unknown" not in answer.stderr.lower():
-                raise refusal("Flux did not answer", answer, _ADVICE) from None
-            return {}
+            if _UNKNOWN.search(answer.stderr) and not answer.stdout.strip():
+                return {}
+            raise refusal("Flux did not answer", answer, _ADVICE) from None
         # One job is told of as such, several in a list.
         return {_ascii(job["jobid"]): _fact(job) for job in told.get("jobs", [told]) if "jobid" in job}
 
-    def accounting(self, jobs: Collection[str]) -> Sequence[Command]:  # noqa: ARG002 - see Scheduler
-        """Return no command: what the instance has forgotten nobody remembers."""
-        return ()
+    def accounting(self, jobs: Collection[str]) -> Sequence[Command]:
+        """Return the same command: what the instance remembers of jobs that ended is all that anybody does."""
+        return (self.query(jobs),)
 
     def accounted(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, JobFacts]:
         """Return what ``flux jobs`` says."""
         return self.facts(answer, jobs)
 
     def cancellation(self, jobs: Collection[str], *, force: bool) -> Command:
-        """Return the ``flux cancel`` command, which sends SIGTERM and soon SIGKILL; or one that sends that at once."""
-        return ("flux", "job", "kill", "--signal=SIGKILL", *jobs) if force else ("flux", "cancel", *jobs)
+        """Return the ``flux cancel`` command.
+
+        It ends the job's instance by SIGTERM and soon SIGKILL. Which signal the job's script then gets is the
+        instance's affair: so there is no polite way.
+        """
+        return ("flux", "cancel", *jobs) if force else ()
+
+
+def _path(path: str) -> str:
+    if "{{" in path:
+        raise LauncherError(
+            f"Flux cannot write to {path}: it puts the job's identifier for {{{{id}}}}, and the like. Choose another "
+            "exp_path, or another name"
+        )
+    return escaped(path)
 
 
 def _ascii(job: str) -> str:
@@ -122,18 +143,24 @@ def _fact(job: Mapping[str, Any]) -> JobFacts:
 
 
 def _ended(job: Mapping[str, Any]) -> JobFacts:
+    result, returncode = job.get("result"), _returncode(job)
     exception = job.get("exception") or {}
     kind, note = str(exception.get("type", "")), str(exception.get("note", ""))
+    if result == "COMPLETED":
+        return JobFacts(Phase.ENDED, 0)
+    if result == "CANCELED":
+        return JobFacts(Phase.ENDED, returncode, cancelled_by="somebody")
+    if result == "TIMEOUT":
+        return JobFacts(Phase.ENDED, returncode, reason=_REASONS["timeout"])
+    if not exception.get("occurred") or exception.get("severity") != _FATAL:
+        return JobFacts(Phase.ENDED, returncode)
+    known = _REASONS.get(kind, f"Flux ended the job ({kind})")
+    return JobFacts(Phase.ENDED, returncode, reason=f"{known}: {note}" if note else known)
+
+
+def _returncode(job: Mapping[str, Any]) -> int | None:
+    """Return the exit code of a job that failed, if it ever ran: Flux makes one up for one that did not."""
     code = job.get("returncode")
-    # -128 and the like stand for a job that never ran.
-    returncode = None if not isinstance(code, int) or code < 0 else code
-    if returncode is not None and returncode > _SHELL_SIGNAL:
-        returncode = _SHELL_SIGNAL - returncode
-    if job.get("result") == "CANCELED" or kind == "cancel":
-        return JobFacts(Phase.ENDED, returncode or None, cancelled_by="somebody")
-    if job.get("result") == "TIMEOUT":
-        return JobFacts(Phase.ENDED, returncode or None, reason=_REASONS["timeout"])
-    if exception.get("occurred") and kind != "exec":
-        known = _REASONS.get(kind, f"Flux ended the job ({kind or 'it does not say why'})")
-        return JobFacts(Phase.ENDED, returncode or None, reason=f"{known}: {note}" if note else known)
-    return JobFacts(Phase.ENDED, returncode, reason="" if returncode is not None else note)
+    if not isinstance(code, int) or "t_run" not in job:
+        return None
+    return returncode_of(code) or None

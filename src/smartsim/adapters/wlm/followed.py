@@ -7,6 +7,7 @@ scheduler is believed where a member left none, and for reasons.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -67,18 +68,21 @@ class Ending:
     """How far the end of a job, or of some of its members, has come that we asked for. All times are monotonic.
 
     Args:
-        force_at: when force is used, or used again.
         tell_at: when users are told that it does not end.
-        is_whole: whether the job is to end, and not only some of its members.
+        force_at: when force is used, or used again; infinite unless the whole job is to end.
         is_forced: whether force was used.
         is_told: whether users were told.
     """
 
-    force_at: float
     tell_at: float
-    is_whole: bool = False
+    force_at: float = math.inf
     is_forced: bool = False
     is_told: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the job is to end, and not only some of its members."""
+        return self.force_at < math.inf
 
 
 @dataclass
@@ -91,12 +95,15 @@ class FollowedJob:
         directory: where its script keeps what becomes of its members.
         size: how many members it was submitted with; some may have ended, or be nobody's concern here.
         submitted_at: in seconds since the epoch: nothing is told to have happened earlier.
+        files: has what members, and Slurm, write.
         members: those whose end was not told yet, by the names of their files.
         facts: what the scheduler said last.
         ended_since: since when (monotonic) it says that the job ended.
+        was_running: whether it ever said that the job had left the queue.
         in_books: whether that is what its books say, which know best.
         misses: how many of its last answers did not have the job.
-        unknown_since: since when.
+        unknown_since: when the first of these was asked for.
+        missed_at: when the last of these was asked for.
         ending: how far its end has come, if we asked for it.
     """
 
@@ -105,28 +112,30 @@ class FollowedJob:
     directory: str
     size: int
     submitted_at: float
+    files: FileReader
     members: dict[str, Member] = field(default_factory=dict)
     facts: JobFacts | None = None
     ended_since: float | None = None
+    was_running: bool = False
     in_books: bool = False
     misses: int = 0
     unknown_since: float = 0.0
+    missed_at: float = 0.0
     ending: Ending | None = None
 
-    def take_files(self, names: Collection[str], files: FileReader, now: float, monotonic: float) -> Iterator[Told]:
+    def take_files(self, names: Collection[str], now: float, monotonic: float) -> Iterator[Told]:
         """Yield what the files of members tell, and has not been told.
 
         Args:
             names: of the files in the directory.
-            files: has their content.
             now: seconds since the epoch.
             monotonic: the same time, by the clock that never goes back.
         """
-        for member in list(self.members.values()):
+        for member in self.members.values():
             if member.exit is not None:
                 continue
             start, end = (
-                files.read(job_script.file_of(self.directory, member.name, ending))
+                self.files.read(job_script.file_of(self.directory, member.name, ending))
                 if member.name + ending in names
                 else b""
                 for ending in (job_script.STARTED, job_script.EXIT)
@@ -135,8 +144,9 @@ class FollowedJob:
             if started is not None:
                 member.started = True
                 yield member, Started(self._within(started.at, now), self.id)
-            member.exit = _believed(job_script.parse_exit(end), member.step, files)
+            member.exit = _believed(job_script.parse_exit(end), member.step, self.files)
             member.exit_seen = monotonic
+        for member in list(self.members.values()):
             if member.exit is not None and (member.stops or member.ended_itself() or self._outlives(member)):
                 yield self._end(member, now)
 
@@ -150,6 +160,7 @@ class FollowedJob:
         """
         if facts is None:
             self.unknown_since = self.unknown_since if self.misses else monotonic
+            self.missed_at = monotonic
             self.misses += 1
             return
         self.misses = 0
@@ -160,9 +171,10 @@ class FollowedJob:
             self.ended_since = monotonic if self.ended_since is None else self.ended_since
             return
         self.ended_since = None
+        self.was_running = self.was_running or facts.phase is not Phase.QUEUED
         for member in list(self.members.values()):
-            takes_back = self.ending is not None and self.ending.is_whole
-            if facts.phase is Phase.QUEUED and member.stops and not takes_back and not member.started:
+            is_taken_out = member.stops and not member.started and (self.ending is None or not self.ending.is_whole)
+            if facts.phase is Phase.QUEUED and is_taken_out:
                 # It was asked to end before the scheduler was asked: should the job start now, its script knows.
                 yield self._end(member, now)
             elif facts.phase is Phase.SUSPENDED and member.started and not member.paused:
@@ -180,19 +192,21 @@ class FollowedJob:
 
     def has_started(self) -> bool:
         """Return whether it is known to have left the queue."""
-        waits = self.facts is None or self.facts.phase is Phase.QUEUED
-        return not waits or any(member.started for member in self.members.values())
+        return self.was_running or any(member.started for member in self.members.values())
 
     def wants_answer(self) -> bool:
         """Return whether somebody waits for what the scheduler says next."""
-        return bool(self.misses) or any(member.exit is not None for member in self.members.values())
+        was_lost = self.misses > 0 and self.facts is not None
+        return was_lost or any(member.exit is not None for member in self.members.values())
 
     def wants_books(self) -> bool:
         """Return whether somebody has to know how the job ended, and the scheduler does not say it."""
-        if self.in_books or all(member.stops and not member.started for member in self.members.values()):
+        if self.in_books:
             return False
         if self.ended_since is None or self.facts is None:
             return self.misses >= _MISSES
+        if all(member.stops and not member.started for member in self.members.values()):
+            return False
         is_cancelled = bool(self.facts.cancelled_by) and not all(member.stops for member in self.members.values())
         return is_cancelled or self.facts.returncode is None
 
@@ -208,10 +222,13 @@ class FollowedJob:
             if self.ended_since is not None:
                 if self.wants_books() and monotonic < self.ended_since + _DETAIL:
                     return
-                never_ran = member.stops and not member.started
+                is_cancelled = self.facts is not None and bool(self.facts.cancelled_by)
+                never_ran = not member.started and (member.stops or (is_cancelled and not self.was_running))
                 if member.exit is not None or never_ran or monotonic >= self.ended_since + _FILES:
                     yield self._end(member, now)
-            elif self.misses >= _MISSES and monotonic >= self.unknown_since + _FORGOTTEN:
+            elif self.misses >= _MISSES and member.stops and not member.started:
+                yield self._end(member, now)
+            elif self.misses >= _MISSES and self.missed_at >= self.unknown_since + _FORGOTTEN:
                 words = f"unknown: {scheduler} does not know job {self.id} any more, and it left no exit code"
                 yield self._end(member, now, words if member.exit is None else "")
             elif member.exit is not None and monotonic >= member.exit_seen + _REASON:
@@ -220,7 +237,8 @@ class FollowedJob:
     def _outlives(self, member: Member) -> bool:
         """Return whether the job goes on without a member, so that the scheduler has nothing to say of its end."""
         others = (other for other in self.members.values() if other is not member)
-        return member.exit is not None and not member.exit.signals and any(other.exit is None for other in others)
+        was_told = member.exit is not None and member.exit.returncode is not None and not member.exit.signals
+        return was_told and any(other.exit is None for other in others)
 
     def _end(self, member: Member, now: float, unknown: str = "") -> Told:
         del self.members[member.name]
@@ -235,6 +253,10 @@ class FollowedJob:
             return member, replace(ended, reason="")
         if facts is None or member.ended_itself():
             return member, ended
+        batch = member.step.batch
+        written = [member.step.stderr] if batch is None else [member.step.stderr, batch.stderr]
+        if any(srun.ran_out_of_memory(_tail(self.files, path)) for path in written):
+            return member, replace(ended, reason=srun.OUT_OF_MEMORY)
         return member, replace(ended, reason=facts.reason or ended.reason, cancelled_by=facts.cancelled_by)
 
     def _returncode(self, facts: JobFacts | None) -> int | None:
@@ -262,8 +284,11 @@ def _believed(exit_: job_script.MemberExit | None, step: Step, files: FileReader
     """Return how a member ended, without an exit code of 0 that its rank launcher made up."""
     if exit_ is None or exit_.returncode != 0 or step.ranks != srun.RANKS:
         return exit_
+    return replace(exit_, returncode=None) if srun.aborted(_tail(files, step.stderr)) else exit_
+
+
+def _tail(files: FileReader, path: str) -> bytes:
     try:
-        is_made_up = srun.aborted(files.read(step.stderr, srun.TAIL))
+        return files.read(path, srun.TAIL)
     except OSError:
-        is_made_up = False
-    return replace(exit_, returncode=None) if is_made_up else exit_
+        return b""

@@ -71,8 +71,8 @@ class Inquiry:
                 )
             return None
         finally:
-            self.due = self._clock.monotonic() + self._interval
             self._interval = min(2 * self._interval, _LONGEST)
+            self.due = self._clock.monotonic() + self._interval
         if self._errors >= _ERRORS_TO_TELL:
             self._log(logging.INFO, f"{self._scheduler.name} answers again")
         self._errors = 0

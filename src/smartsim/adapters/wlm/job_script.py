@@ -148,7 +148,7 @@ def _member(index: int, step: Step) -> str:
 _FUNCTIONS = r"""
 set +efu
 IFS=$' \t\n'
-_signals=(TERM INT HUP USR1 USR2 XCPU)
+_signals=(TERM INT HUP ALRM USR1 USR2 XCPU)
 _names=() _watchers=() _codes=() _term_at=() _kill_at=() _seen=() _time=0 _looked=$SECONDS
 declare -A _index_of _passed
 exec {_ends}<> <(:)
@@ -188,7 +188,10 @@ _watch() {
         (_run "$@") < /dev/null >> "$_out" 2>> "$_err" {_ends}>&-
         _code=$?
         # What it left behind ends with it.
-        _send TERM "$_name"
+        for _signal in TERM 0 0 0 0 0 0 0 0 0 KILL; do
+            _send "$_signal" "$_name" || break
+            sleep 0.1
+        done
     fi
     _keep .exit "$_code" "${_seen[@]}"
     echo "$_index $_code" >&"$_ends"

@@ -63,9 +63,13 @@ class LocalWorkloadManager:
     Standard input of a step is empty, its output goes to its files, and its environment is the driver's with the step's
     own variables laid over it. What a step leaves running in its process group when it ends is ended, too, as a
     scheduler does.
+
+    Args:
+        appends: whether steps write behind what their output files have, which others may be writing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, appends: bool = False) -> None:
+        self._appends = appends
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._by_descriptor: dict[int, _Running] = {}
@@ -88,7 +92,7 @@ class LocalWorkloadManager:
                 try:
                     if step.name in self._running:
                         raise LauncherError(f"A step named {step.name!r} is running already")
-                    pid = spawn(step, environment, nothing.fileno())
+                    pid = spawn(step, environment, nothing.fileno(), appends=self._appends)
                 except LauncherError as error:
                     report(step.name, Refused(time.time(), error))
                     return

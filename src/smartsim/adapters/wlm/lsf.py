@@ -5,6 +5,8 @@ and then reads no ``#BSUB`` line; ``bsub < SCRIPT`` does not work where it has. 
 count everywhere, and the script has them for people to read.
 
 What the queue tells of an exit code depends on the family; so the history is asked (``bhist``), which all have.
+
+There is no polite way to end a job: ``bkill`` sends SIGINT first.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from smartsim.adapters.wlm.job_script import returncode_of
 from smartsim.adapters.wlm.refusals import refusal
 from smartsim.adapters.wlm.scheduler import Command, JobFacts, Phase
+from smartsim.domain.errors import LauncherError
 from smartsim.domain.steps import Batch
 from smartsim.ports.process_runner import Completed
 
@@ -30,6 +33,7 @@ _ADVICE = {
     "permission denied": "This user may not submit jobs here (root never may by default): ask the site.",
     "dependency": "Correct the dependency (-w).",
     "not responding|cannot connect|daemon|timed out": "LSF does not answer: see whether `lsid` works.",
+    "bad argument for option -n": "This LSF counts slots, not nodes: leave the nodes out, and use set_tasks (-n).",
     "illegal option|bad argument|usage": "Correct the option named.",
 }
 _SUBMITTED = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
@@ -46,16 +50,21 @@ _PHASES = {
     "ZOMBI": Phase.ENDED,
 }  # UNKWN and what may come: it runs, as far as anybody knows
 _INDEX = re.compile(r"\[(\d+)\]$")
-_NOT_FOUND = re.compile(r"is not found|No \w+ ?job found", re.IGNORECASE)
+_NOT_FOUND = re.compile(r"is not found|No (\w+ )?job found", re.IGNORECASE)
 _HISTORY = re.compile(r"^ ?Job <(\d+(?:\[\d+\])?)>", re.MULTILINE)
+_EVENT = re.compile(r"^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?: \d{4})?: +(.*)$", re.MULTILINE)
+_DONE, _EXITED = re.compile("^Done successfully", re.MULTILINE), re.compile("^Exited", re.MULTILINE)
 _CODE = re.compile(r"Exited with exit code (\d+)")
 _SIGNAL = re.compile(r"Exited by signal (\d+)")
 _WHO = re.compile(
-    r"(?:Signal <(?:KILL|TERM|INT)> requested|Termination request issued) by user or administrator <(\w+)>"
+    r"^(?:Signal <(?:KILL|TERM|INT)> requested|Termination request issued) by user or administrator <([^>]+)>",
+    re.MULTILINE,
 )
-_TERMINATED = re.compile(r"TERM_\w+")
+_TERMINATED = re.compile(r"^(?:Completed <exit>; )?(TERM_\w+)", re.MULTILINE)
 _RUN_LIMIT = re.compile(r"^ RUNLIMIT *\n *([\d.]+) min", re.MULTILINE)
 _TIMES = re.compile(r"^ +PEND +PSUSP +RUN .*\n +\d+ +\d+ +(\d+) ", re.MULTILINE)
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]")
+_EXPANDED = re.compile("%[IJ]")
 _LONGEST_NAME = 4094
 _SECONDS = 60
 
@@ -90,13 +99,21 @@ class Lsf:
     first_element = 1
 
     def header(self, batch: Batch, elements: int) -> Sequence[str]:
-        """Return the shebang and the ``#BSUB`` lines; each element of an array has files of its own."""
+        """Return the shebang and the ``#BSUB`` lines; each element of an array has files of its own.
+
+        Raises:
+            LauncherError: LSF would read the path of a file otherwise.
+        """
         return (batch.shebang, "", *(f"#BSUB {option}" for option in _options(batch, elements)))
 
     def submission(self, batch: Batch, elements: int) -> Command:
-        """Return the ``bsub`` command with all of the options."""
-        words = (word for option in _options(batch, elements) for word in shlex.split(option))
-        return (*batch.submit, *words, batch.script)
+        """Return the ``bsub`` command with all of the options. A shell of LSF reads the script's path as a command.
+
+        Raises:
+            LauncherError: see `header`.
+        """
+        words = (word for option in _options(batch, elements) for word in _words(option))
+        return (*batch.submit, *words, shlex.quote(batch.script))
 
     def job_id(self, answer: Completed) -> str:
         """Return the number of the job."""
@@ -129,72 +146,99 @@ class Lsf:
         return {_named(record): _fact(record) for record in records if "STAT" in record}
 
     def accounting(self, jobs: Collection[str]) -> Sequence[Command]:
-        """Return the command that asks for the history, as far back as there are files of it."""
-        return (("bhist", "-l", "-n", "0", *jobs),)
+        """Return the command that asks for the history: in its current file, as the others may be large and many."""
+        return (("bhist", "-l", *jobs),)
 
     def accounted(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, JobFacts]:  # noqa: ARG002 - see Scheduler
         """Return what the history says of jobs that ended."""
         return dict(_ends(answer.stdout))
 
     def cancellation(self, jobs: Collection[str], *, force: bool) -> Command:
-        """Return the ``bkill`` command: LSF sends SIGINT, SIGTERM and SIGKILL, seconds apart; or the last at once."""
-        return ("bkill", *(("-s", "KILL") if force else ()), *jobs)
+        """Return the ``bkill`` command, which sends SIGINT, SIGTERM and SIGKILL; there is none that begins politely."""
+        return ("bkill", *jobs) if force else ()
 
 
 def _options(batch: Batch, elements: int) -> Iterator[str]:
     """Yield the options of a job, each as it is written in a script."""
-    name = re.sub(r"[^\w.+-]", "_", batch.name)[:_LONGEST_NAME]
+    name = _NO_NAME.sub("_", batch.name)[:_LONGEST_NAME]
     own = ".%I" if batch.array else ""
     yield f"-J {shlex.quote(f'{name}[1-{elements}]' if batch.array else name)}"
-    yield f"-o {shlex.quote(batch.stdout.replace('%', '%%') + own)}"
-    yield f"-e {shlex.quote(batch.stderr.replace('%', '%%') + own)}"
+    yield f"-o {shlex.quote(_path(batch.stdout) + own)}"
+    yield f"-e {shlex.quote(_path(batch.stderr) + own)}"
     yield from batch.directives
+
+
+def _path(path: str) -> str:
+    if _EXPANDED.search(path):
+        raise LauncherError(
+            f"LSF cannot write to {path}: it puts the job's number for %J, and the element's for %I. Choose another "
+            "exp_path, or another name"
+        )
+    return path
+
+
+def _words(option: str) -> list[str]:
+    """Return the words of an option as LSF reads it in a script: within quotes nothing has a meaning."""
+    lexer = shlex.shlex(option, posix=True)
+    lexer.whitespace_split, lexer.escape, lexer.commenters = True, "", ""
+    return list(lexer)
 
 
 def _named(record: Mapping[str, str]) -> str:
     """Return what a record is about: of an element, its number is that of the array, and its name has the index."""
     index = _INDEX.search(record.get("JOB_NAME", ""))
-    return f"{record['JOBID']}[{index[1]}]" if index else record["JOBID"]
+    return f"{record['JOBID'].partition('[')[0]}[{index[1]}]" if index else record["JOBID"]
 
 
 def _fact(record: Mapping[str, str]) -> JobFacts:
     state = record["STAT"]
-    phase = _PHASES.get(state, Phase.RUNNING)
-    if state == "DONE":
-        return JobFacts(phase, 0)
+    reason = ""
     if state == "PSUSP":
-        job = _named(record)
-        return JobFacts(phase, reason=f"the job is held: release it with `bresume {shlex.quote(job)}`, or stop it")
-    return JobFacts(phase)
+        job = shlex.quote(_named(record))
+        reason = f"the job is held: release it with `bresume {job}`, or stop it"
+    # DONE is no exit code: a job of the OpenLava family whose shell a signal ends is done, too.
+    return JobFacts(_PHASES.get(state, Phase.RUNNING), reason=reason)
 
 
 def _ends(text: str) -> Iterator[tuple[str, JobFacts]]:
     """Yield what the history says of each job that ended. Long lines go on in lines that begin with blanks."""
     _, *parts = _HISTORY.split(text)
     for job, body in zip(parts[::2], parts[1::2], strict=True):
-        lines = re.sub(r"\n {20,}", "", body)
-        if fact := _end(lines):
+        if fact := _end(re.sub(r"\n {20,}", "", body)):
             yield job, fact
 
 
 def _end(text: str) -> JobFacts | None:
-    if "Done successfully" in text:
-        return JobFacts(Phase.ENDED, 0)
-    if "Exited" not in text:
+    """Return how a job ended by the events of its last run, one of which may be that it is put into the queue again."""
+    events = _EVENT.findall(text)
+    starts = [number for number, event in enumerate(events) if event.startswith("Dispatched")]
+    said = "\n".join(events[starts[-1] :] if starts else events)
+    if not (_DONE.search(said) or _EXITED.search(said)):
         return None
-    code, signal = _CODE.search(text), _SIGNAL.search(text)
-    returncode = returncode_of(int(code[1])) if code else -int(signal[1]) if signal else None
-    found = _TERMINATED.search(text)
-    terminated = found[0] if found else ""
+    returncode = _returncode(said)
+    if returncode == 0:
+        return JobFacts(Phase.ENDED, 0)
+    found = _TERMINATED.search(said)
+    terminated = found[1] if found else ""
     if terminated in _REASONS:
         return JobFacts(Phase.ENDED, returncode, _REASONS[terminated])
     if not terminated and _ran_too_long(text):
         return JobFacts(Phase.ENDED, returncode, _REASONS["TERM_RUNLIMIT"])
-    who = _WHO.search(text)
+    who = _WHO.search(said)
     cancelled_by = who[1] if who else _CANCELLED.get(terminated, "")
     if cancelled_by:
         return JobFacts(Phase.ENDED, returncode, cancelled_by=cancelled_by)
     return JobFacts(Phase.ENDED, returncode, reason=f"LSF ended the job ({terminated})" if terminated else "")
+
+
+def _returncode(said: str) -> int | None:
+    if code := _CODE.search(said):
+        return returncode_of(int(code[1]))
+    if signal := _SIGNAL.search(said):
+        return -int(signal[1])
+    # The OpenLava family says this of a job whose shell a signal ended, too, and then something more.
+    is_done = _DONE.search(said) and "Post job process failed" not in said
+    return 0 if is_done else None
 
 
 def _ran_too_long(text: str) -> bool:

@@ -59,6 +59,7 @@ _ADVICE = {
 _JOB_ID = re.compile(r"^\d+(?:\[\])?(?:\.\S+)?$", re.MULTILINE)
 _RECORD = re.compile(r"^Job Id: (\S+)$", re.MULTILINE)
 _FIELD = re.compile(r"^ {4}(job_state|substate|Exit_status|comment|depend) = (.*)$", re.MULTILINE)
+_FINISHED = re.compile(r"^qstat: (\S+) Job has finished", re.MULTILINE)
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]")
 _LONGEST_NAME = 230
 
@@ -112,10 +113,10 @@ class Pbs:
         return ("qstat", "-t", "-f", *jobs)
 
     def facts(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, JobFacts]:  # noqa: ARG002 - see Scheduler
-        """Return what ``qstat`` says of jobs that have not ended, and of elements of arrays that have not."""
+        """Return what ``qstat`` says of jobs that have not ended; of others only that they have."""
         if answer.returncode not in (0, _HAS_FINISHED, _UNKNOWN_JOB):
             raise refusal("PBS did not answer", answer, _ADVICE)
-        return _facts(answer.stdout)
+        return dict.fromkeys(_FINISHED.findall(answer.stderr), JobFacts(Phase.ENDED)) | _facts(answer.stdout)
 
     def accounting(self, jobs: Collection[str]) -> Sequence[Command]:
         """Return the command that asks for finished jobs."""

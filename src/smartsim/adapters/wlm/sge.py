@@ -50,6 +50,10 @@ _LIMITS = {
 }
 _WELL = ("0", "100")  # the latter: a signal ended it
 
+# The tasks that a parallel job starts on other nodes have records of their own, which come first, and which nothing in
+# them tells apart where `qacct` can leave them out.
+_ASK_BOOKS = 'case $(qacct -help) in *"[-m]"*) exec qacct -m -j "$0";; *) exec qacct -j "$0";; esac'
+
 
 class Sge:
     """Renders the commands of Grid Engine and reads its answers."""
@@ -115,17 +119,17 @@ class Sge:
 
     def accounting(self, jobs: Collection[str]) -> Sequence[Command]:
         """Return the commands that look into the books, one for each job."""
-        return tuple(("qacct", "-j", job) for job in jobs)
+        return tuple(("sh", "-c", _ASK_BOOKS, job) for job in jobs)
 
     def accounted(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, JobFacts]:  # noqa: ARG002 - see Scheduler
         """Return what the books say; nothing for a job that is not in them yet.
 
-        A parallel job may have a record for each of its tasks on other nodes; that of the job itself is the last.
+        A job that was started several times has several records, the last of which counts.
         """
         found = {}
         for record in answer.stdout.split("=" * 60):
             fields = dict(line.split(None, 1) for line in record.splitlines() if len(line.split(None, 1)) > 1)
-            if "jobnumber" in fields:
+            if "jobnumber" in fields and fields.get("pe_taskid", "NONE").strip() == "NONE":
                 job, task = fields["jobnumber"].strip(), fields.get("taskid", "").strip()
                 found[f"{job}.{task}" if task.isdecimal() else job] = _ended(fields)
         return found

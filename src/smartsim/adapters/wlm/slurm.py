@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from smartsim.adapters.wlm.job_script import returncode_of
 from smartsim.adapters.wlm.refusals import refusal
 from smartsim.adapters.wlm.scheduler import Command, JobFacts, Phase
+from smartsim.adapters.wlm.srun import OUT_OF_MEMORY
 from smartsim.domain.steps import Batch
 from smartsim.ports.process_runner import Completed
 
@@ -36,6 +37,7 @@ _ADVICE = {
     "dependency": "Correct --dependency: the job named is unknown.",
     "reservation": "Leave --reservation out, or name one that is yours: `scontrol show reservation` lists them.",
     "license": "Leave --licenses out, or name one that exists: `scontrol show licenses` lists them.",
+    "configuration source|slurm.conf": "This machine knows no Slurm: run on a login node, or set SLURM_CONF.",
     r"unrecognized option|invalid --|invalid option|not a valid|specification": "Correct the option named.",
     "contact slurm controller|socket timed out|connection|unable to contact": "The controller does not answer: see "
     "whether `scontrol ping` says that it is up, and submit again.",
@@ -47,7 +49,7 @@ _COMPLETED, _FAILED, _CANCELLED = "COMPLETED", "FAILED", "CANCELLED"
 _REASONS = {
     "TIMEOUT": "time limit: the job ran longer than it was given",
     "DEADLINE": "deadline: the job could not have ended by its --deadline",
-    "OUT_OF_MEMORY": "out of memory: the job used more than it was given",
+    "OUT_OF_MEMORY": OUT_OF_MEMORY,
     "NODE_FAIL": "node failure: a node of the job failed",
     "BOOT_FAIL": "node failure: a node of the job could not be booted",
     "PREEMPTED": "preempted: a job of higher priority took its nodes",
@@ -131,7 +133,7 @@ class Slurm:
         if answer.returncode:
             if _UNKNOWN_JOB in answer.stderr:
                 return {}
-            raise refusal("squeue failed", answer, _ADVICE)
+            raise refusal("squeue failed", answer, {})
         return {job: _queue_facts(state, reason) for job, state, reason in _rows(answer.stdout, 3)}
 
     def accounting(self, jobs: Collection[str]) -> Sequence[Command]:
@@ -150,7 +152,7 @@ class Slurm:
     def accounted(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, JobFacts]:  # noqa: ARG002 - see Scheduler
         """Return what ``sacct`` says of jobs that ended."""
         if answer.returncode:
-            raise refusal("sacct failed", answer, _ADVICE)
+            raise refusal("sacct failed", answer, {})
         rows = _rows(answer.stdout, 3)
         return {job: book_facts(state, code) for job, state, code in rows}
 

@@ -142,7 +142,7 @@ class SrunSteps:
     def _has_to_ask(self, step: _Running, event: Ended) -> bool:
         """Return whether Slurm is to be asked why a step ended; called with the lock held."""
         ended = _translated(step, event)
-        if step.grace is not None or ended.returncode == 0 or self._is_closing:
+        if step.grace is not None or ended.returncode == 0 or ended.reason or self._is_closing:
             return False
         step.ended, step.give_up_at = ended, self._clock.monotonic() + _BOOKS
         self._wake()
@@ -200,7 +200,7 @@ class SrunSteps:
         for step in stopped.values():
             step.stops_since = now if step.stops_since is None else step.stops_since
         waiting = [name for name, step in stopped.items() if not step.is_asked]
-        found = self._signal(waiting, "TERM") if waiting else ()
+        found = (self._signal(waiting, "TERM") if waiting else None) or ()
         # One that shows no step for a while waits for its allocation, or for room in it: there is only `srun` to end.
         unseen = [name for name in waiting if name not in found and now >= _since(stopped[name]) + _APPEAR]
         self._children.stop(unseen, _OBEY)
@@ -212,10 +212,11 @@ class SrunSteps:
         if not leftovers:
             return
         running = self._signal(leftovers, "KILL")
-        late = [name for name in forced if name not in running or now >= _since(stopped[name]) + _OBEY]
+        late = [name for name in forced if name not in (running or ()) or now >= _since(stopped[name]) + _OBEY]
         self._children.stop(late, _TICK)
-        for name in [name for name in leftovers if name not in running and name not in stopped]:
-            del leftovers[name]
+        if running is not None:
+            for name in leftovers.keys() - stopped.keys() - set(running):
+                del leftovers[name]
         for name in [name for name, until in leftovers.items() if now >= until]:
             del leftovers[name]
             self._log(
@@ -224,12 +225,12 @@ class SrunSteps:
                 "job by hand (scancel)",
             )
 
-    def _signal(self, names: Collection[str], signal: str) -> Collection[str]:
-        """Send a signal to the tasks of steps; return which of them run, none if Slurm does not answer."""
+    def _signal(self, names: Collection[str], signal: str) -> Collection[str] | None:
+        """Send a signal to the tasks of steps; return whose tasks run, None if Slurm does not answer."""
         try:
             return srun.signal_steps(self._runner, names, signal)
         except LauncherError:
-            return ()
+            return None
 
 
 def _since(step: _Running) -> float:
@@ -249,16 +250,18 @@ def _job_of(step: Step) -> str:
 
 def _translated(step: _Running, event: Ended) -> Ended:
     """Return the end of a step by that of its ``srun``, which tells signals as a shell does."""
+    said = b"" if step.grace is not None else _tail(step.step.stderr)
     code = event.returncode
-    if code == 0 and _gave_up(step.step.stderr):
-        return replace(event, returncode=None)
-    return event if code is None else replace(event, returncode=returncode_of(code))
+    if code == 0:
+        return replace(event, returncode=None) if srun.aborted(said) else event
+    reason = srun.OUT_OF_MEMORY if srun.ran_out_of_memory(said) else ""
+    return replace(event, returncode=None if code is None else returncode_of(code), reason=reason)
 
 
-def _gave_up(stderr: str) -> bool:
+def _tail(path: str) -> bytes:
     try:
-        with open(stderr, "rb") as stream:
+        with open(path, "rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - srun.TAIL))
-            return srun.aborted(stream.read())
+            return stream.read()
     except OSError:
-        return False
+        return b""

@@ -1,7 +1,8 @@
-"""What ``srun`` does and does not do, which those who start it, or end it, have to know.
+"""What ``srun`` does and does not do, which those who start it, or end it, have to know; and what only its words tell.
 
 A SIGTERM makes it kill its tasks at once, and a SIGKILL makes it leave them running: tasks are signalled through
-``scancel``. When a node fails, it says so and ends with exit code 0.
+``scancel``. When a node fails, it says so and ends with exit code 0. Of steps that took too much memory, some versions
+say on standard error alone that this is why they were ended.
 """
 
 from __future__ import annotations
@@ -19,13 +20,23 @@ if TYPE_CHECKING:
 RANKS = "srun"
 """`Step.ranks` of what it starts."""
 TAIL = 4096
-"""How many bytes of the end of a step's standard error tell whether it aborted the step."""
+"""How many bytes of the end of standard error tell all this."""
+OUT_OF_MEMORY = "out of memory: it used more than it was given"
 _ABORTED = re.compile(rb"^srun: (?:error: Node failure|Job step aborted|error: .*(?:aborted|failure))", re.MULTILINE)
+_NO_MEMORY = re.compile(
+    rb"^(?:slurmstepd|srun)\b.*(?:exceeded (?:job )?memory limit|oom[-_]kill|out of memory)",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 
 def aborted(stderr: bytes) -> bool:
     """Return whether it gave up a step, by the end of what it wrote to standard error."""
     return _ABORTED.search(stderr) is not None
+
+
+def ran_out_of_memory(stderr: bytes) -> bool:
+    """Return whether Slurm ended a step, or a job, because of its memory, by the end of its standard error."""
+    return _NO_MEMORY.search(stderr) is not None
 
 
 def step_ids(runner: ProcessRunner) -> dict[str, list[str]]:

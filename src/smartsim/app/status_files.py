@@ -1,0 +1,97 @@
+"""`start.json` and `stop.json` beside the outputs of each job, as tools for the old system read them.
+
+Times in them are milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from smartsim.domain import record
+from smartsim.domain.status import SmartSimStatus
+
+if TYPE_CHECKING:
+    from smartsim.ports.file_system import FileSystem
+
+_COMPLETED = SmartSimStatus.STATUS_COMPLETED.value
+
+
+class StatusFiles:
+    """Writes the files when jobs start and end, whatever ends them. One that exists is left as it is.
+
+    Args:
+        exp_path: the directory of the experiment.
+        files: where they go.
+    """
+
+    def __init__(self, exp_path: str, files: FileSystem) -> None:
+        self._exp_path = exp_path
+        self._files = files
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[record.Submitted, str]] = {}  # what runs, and its native id
+
+    def __call__(self, events: Sequence[record.Event]) -> None:
+        """Take in events.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        for event in events:
+            match event:
+                case record.Submitted(step=step):
+                    with self._lock:
+                        self._running[step] = (event, "")
+                case record.Started(step=step, native_id=native_id):
+                    with self._lock:
+                        facts, _ = known = self._running.get(step, (None, ""))
+                        if facts is not None:
+                            known = self._running[step] = (facts, native_id)
+                    self._write(known, event, {"action": "start"})
+                case record.Ended(step=step):
+                    with self._lock:
+                        known = self._running.pop(step, (None, ""))
+                    self._write(known, event, _end(event))
+                case record.Withdrawn(step=step):
+                    with self._lock:
+                        self._running.pop(step, None)
+
+    def _write(self, known: tuple[record.Submitted | None, str], event: record.Event, content: dict[str, Any]) -> None:
+        facts, native_id = known
+        if facts is None:  # it was submitted before the record was kept
+            return
+        path = posixpath.join(directory_of(facts, self._exp_path), f"{content['action']}.json")
+        if self._files.inspect(path) is not None:
+            return
+        step_id, task_id = ids(facts, native_id)
+        first = {"timestamp": int(event.at * 1e3), "job_id": task_id, "step_id": step_id, "type": facts.type.lower()}
+        self._files.write(path, json.dumps(first | content).encode() + b"\n")
+
+
+def _end(event: record.Ended) -> dict[str, Any]:
+    code = event.returncode
+    if code is None:  # such tools want a number; `detail` says that it is not known
+        code = 0 if event.status == _COMPLETED else 1
+    return {"action": "stop", "detail": event.reason, "return_code": code}
+
+
+def directory_of(facts: record.Submitted, exp_path: str) -> str:
+    """Return the directory in which the files of a job are."""
+    return posixpath.dirname(record.absolute(facts.stdout, exp_path))
+
+
+def ids(facts: record.Submitted, native_id: str) -> tuple[str, str]:
+    """Return the id of a job with the scheduler, and the process id if it is a process of the driver.
+
+    Args:
+        facts: of the job.
+        native_id: what its workload manager calls it.
+
+    Returns:
+        One of them is empty.
+    """
+    is_process = native_id.isdigit() and not facts.batch_job
+    return ("", native_id) if is_process else (native_id, "")
