@@ -52,7 +52,7 @@ def folded(*events: record.Event) -> History:
 
 
 def life(step: str, *, returncode: int | None = 0, status: str = "Completed") -> list[record.Event]:
-    name = step.split("-")[0]
+    name = step.split("-", maxsplit=1)[0]
     return [
         record.Submitted(1.0, name, "Model", step, run_id="r1"),
         record.Queued(2.0, name, step, "77"),
@@ -183,7 +183,7 @@ def test_a_database_is_what_it_was_at_its_latest_start() -> None:
     assert history.databases["db"].addresses == ("10.0.0.1:6379",)
     assert history.databases["db"].facts == facts
     history.add(record.Launching(3.0, "r2", databases=(facts,)))
-    assert history.databases["db"].addresses == ()
+    assert not history.databases["db"].addresses
 
 
 @pytest.mark.parametrize("kept", range(5))

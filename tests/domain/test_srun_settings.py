@@ -8,7 +8,7 @@ import pytest
 from run_commands import PLACE, SETTERS, Told, check_setter, line, text
 from smartsim.domain.errors import SSUnsupportedError
 from smartsim.domain.resources import ResourceRequest
-from smartsim.domain.settings.command import StepPlace
+from smartsim.domain.settings.command import StepPlace, command_line
 from smartsim.domain.settings.container import Singularity
 from smartsim.domain.settings.mpi import MpirunSettings
 from smartsim.domain.settings.srun import SrunSettings
@@ -264,3 +264,12 @@ class TestResources:
         settings = SrunSettings("a", run_args={"ntasks": 1})
         settings.make_mpmd(SrunSettings("b", run_args={"ntasks": 1}))
         assert settings.resources() is None
+
+
+@pytest.mark.parametrize(("options", "added"), [({}, True), ({"overlap": None}, False), ({"exclusive": None}, False)])
+def test_members_of_a_batch_job_have_cores_of_their_own(options: dict[str, None], added: bool) -> None:
+    settings = SrunSettings("/bin/true", run_args=options)
+    place = StepPlace("m-1", "m", "/exp/m", "/run/m.out", "/run/m.err")
+    assert "--exact" not in command_line(settings, place).launch
+    settings.in_batch = True
+    assert ("--exact" in command_line(settings, place).launch) is added

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartsim.ports.workload_manager import WorkloadManager
 
 GRACE = 5.0  # seconds between asking a job to end and forcing it
-_FORCED = 5.0  # seconds after which a job that was forced to end is given up on
+_FORCED = 60.0  # seconds after which a job that was forced to end is given up on; schedulers have times of their own
 
 
 @dataclass(eq=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
+import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from smartsim.adapters.wlm.local import LocalWorkloadManager
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from smartsim.ports.process_runner import ProcessRunner
     from smartsim.ports.workload_manager import WorkloadManager
 
+_DRAGON_HOSTS = ("slurm", "pbs")  # the schedulers in whose allocations Dragon finds its nodes
+_DRAGON_MEMBER = (sys.executable, "-P", "-m", "smartsim.app.dragon_member")
 _PATIENCE = 10.0  # seconds that a program has to say which version it is
 
 
@@ -29,6 +34,7 @@ def workload_manager(
     processes: ProcessRunner,
     environment: Mapping[str, str],
     host: str,
+    exp_path: str,
 ) -> tuple[WorkloadManager, tuple[str, ...]]:
     """Return what runs the steps of a launcher, and the names of the nodes that the driver's own job has for them.
 
@@ -39,6 +45,7 @@ def workload_manager(
         processes: runs the programs of schedulers.
         environment: the variables of this process.
         host: the name of this machine.
+        exp_path: the directory of the experiment; absolute.
 
     Raises:
         SSUnsupportedError: there is no such launcher in this version.
@@ -52,12 +59,21 @@ def workload_manager(
     from smartsim.adapters.wlm.scheduled import ScheduledWorkloadManager
 
     log = get_logger(__name__).log
-    jobs = BatchJobs(_scheduler(launcher), processes, files, clock, log)
+    if launcher == "dragon":
+        from smartsim.adapters.wlm.dragon.jobs import DragonJobs
+
+        manager, names = dragon_manager(files, clock, processes, environment, host, exp_path)
+        in_jobs = DragonJobs(lambda name: BatchJobs(_scheduler(name), processes, files, clock, log), _DRAGON_MEMBER)
+        return ScheduledWorkloadManager(manager, in_jobs), names
+    terminate_steps = None
     if launcher == "slurm":
         from smartsim.adapters.wlm.slurm_steps import SrunSteps
+        from smartsim.adapters.wlm.srun import signal_steps
 
+        terminate_steps = partial(signal_steps, processes, signal="TERM")
         allocation = environment.get("SLURM_JOB_ID", environment.get("SLURM_JOBID", ""))
         children = SrunSteps(children, processes, clock, log, allocation)
+    jobs = BatchJobs(_scheduler(launcher), processes, files, clock, log, terminate_steps)
     nodes = _nodes(launcher, environment, processes)
     if nodes:
         import psutil
@@ -74,6 +90,60 @@ def workload_manager(
     return ScheduledWorkloadManager(children, jobs), tuple(node.name for node in nodes)
 
 
+def dragon_manager(
+    files: FileSystem,
+    clock: Clock,
+    processes: ProcessRunner,
+    environment: Mapping[str, str],
+    host: str,
+    exp_path: str,
+    *,
+    leaves_steps: bool = True,
+) -> tuple[WorkloadManager, tuple[str, ...]]:
+    """Return what runs steps in a Dragon runtime, and the names of the nodes that it has of the driver's own job.
+
+    Args:
+        files: as for `workload_manager`; so the next ones.
+        clock: tells the time, and waits.
+        processes: runs the programs of schedulers.
+        environment: the variables of this process.
+        host: the name of this machine.
+        exp_path: the directory of the experiment; absolute.
+        leaves_steps: whether steps go on when this process has ended.
+
+    Raises:
+        ValueError: a variable of the environment is no number.
+    """
+    from smartsim.adapters.wlm.allocations.current import current_job, job_variable
+    from smartsim.adapters.wlm.dragon.manager import DragonWorkloadManager
+    from smartsim.adapters.wlm.dragon.runtime import Runtimes
+
+    found = job_variable(environment)
+    job = current_job(found[1], environment, processes) if found is not None and found[1] in _DRAGON_HOSTS else None
+    nodes = () if job is None else tuple(job.hosts())
+    shared = environment.get("SMARTSIM_DRAGON_SERVER_PATH", "").partition(":")[0]
+    children = LocalWorkloadManager()
+    runtimes = Runtimes(
+        children,
+        files,
+        posixpath.abspath(shared or posixpath.join(exp_path, ".smartsim", "dragon")),
+        host,
+        nodes,
+        transport=environment.get("SMARTSIM_DRAGON_TRANSPORT", "tcp"),
+        timeout=_milliseconds(environment, "SMARTSIM_DRAGON_STARTUP_TIMEOUT", 300_000) / 1000,
+    )
+    log = get_logger(__name__).log
+    manager = DragonWorkloadManager(children, runtimes, files, clock, host, log, leaves_steps=leaves_steps)
+    return manager, nodes
+
+
+def _milliseconds(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, str(default))
+    if not text.isdecimal():
+        raise ValueError(f"{name} must be a number of milliseconds, not {text!r}")
+    return int(text)
+
+
 def script_text(launcher: str, batch: Batch, steps: Sequence[Step]) -> str:
     """Return the script of a batch job, as a launcher submits it.
 
@@ -87,6 +157,12 @@ def script_text(launcher: str, batch: Batch, steps: Sequence[Step]) -> str:
     """
     from smartsim.adapters.wlm.submission import script, single_element
 
+    if launcher == "dragon":
+        from smartsim.adapters.wlm.dragon.jobs import in_runtime, scheduler_of
+
+        launcher = scheduler_of(batch)
+        steps = [in_runtime(step, _DRAGON_MEMBER) for step in steps]
+        batch = steps[0].batch or batch
     return script(single_element(batch, steps), steps, _scheduler(launcher))
 
 

@@ -315,8 +315,10 @@ def write(event: Event, recorded: float) -> dict[str, object]:
     """
     if isinstance(event, Unknown):
         return dict(event.content)
-    first = {"version": VERSION, "event": event.event, "at": event.at, "recorded": recorded}
-    return {**first, **told(event), "recorded": recorded}
+    written: dict[str, object] = {"version": VERSION, "event": event.event, "at": event.at, "recorded": recorded}
+    written.update(told(event))
+    written["recorded"] = recorded  # not when it was recorded before, if it was
+    return written
 
 
 def parse(written: Mapping[str, Any]) -> Event:

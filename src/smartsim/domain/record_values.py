@@ -29,22 +29,23 @@ def plain(value: object) -> object:
 
 def told(value: Any) -> dict[str, object]:
     """Return the fields of a dataclass by name, as JSON has them, less those that hold their default."""
-    found = {}
     kind: Any = type(value)
-    for name, default in defaults(kind):
-        content = getattr(value, name)
-        if default is MISSING or content != default:
-            found[name] = plain(content)
-    return found
+    without = _defaults(kind)
+    return {
+        name: content if type(content) is str else plain(content)
+        for name, content in vars(value).items()
+        if name not in without or content != without[name]
+    }
 
 
 @cache
-def defaults(kind: Any) -> tuple[tuple[str, object], ...]:
-    """Return the fields of a dataclass, each with what it holds when it is not given: MISSING if it has to be."""
-    return tuple(
-        (item.name, item.default if item.default_factory is MISSING else item.default_factory())
+def _defaults(kind: Any) -> Mapping[str, object]:
+    """Return what fields of a dataclass hold when they are not given; those that have to be are not among them."""
+    return {
+        item.name: item.default if item.default_factory is MISSING else item.default_factory()
         for item in fields(kind)
-    )
+        if item.default is not MISSING or item.default_factory is not MISSING
+    }
 
 
 @cache

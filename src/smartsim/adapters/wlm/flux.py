@@ -20,6 +20,7 @@ from smartsim.domain.steps import Batch
 from smartsim.ports.process_runner import Completed
 
 _ADVICE = {
+    "number of slots": "Ask for nodes (set_nodes), or for slots (batch_args nslots).",
     "duration|time.?limit|exceeds": "Ask for less time (--time-limit), or name another queue: `flux queue list` shows "
     "the limits.",
     "unsatisfiable|insufficient": "Ask for less (-N, -n, -g, --requires): `flux resource list` shows what there is.",

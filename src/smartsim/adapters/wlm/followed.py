@@ -257,6 +257,8 @@ class FollowedJob:
         written = [member.step.stderr] if batch is None else [member.step.stderr, batch.stderr]
         if any(srun.ran_out_of_memory(_tail(self.files, path)) for path in written):
             return member, replace(ended, reason=srun.OUT_OF_MEMORY)
+        if facts.reason and ended.returncode == 0:
+            ended = replace(ended, returncode=None)  # it was cut short, however well it took that
         return member, replace(ended, reason=facts.reason or ended.reason, cancelled_by=facts.cancelled_by)
 
     def _returncode(self, facts: JobFacts | None) -> int | None:

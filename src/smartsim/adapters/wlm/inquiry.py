@@ -52,9 +52,10 @@ class Inquiry:
     def expect_news(self) -> None:
         """Ask soon after a submission; after many of them, after the first."""
         now = self._clock.monotonic()
-        if now >= self._hurried + _LONGEST or self.due == math.inf:
+        if now >= self._hurried + _LONGEST:
             self._hurried = now
             self.soon()
+        self.due = min(self.due, now + self._interval)
 
     def ask(self, jobs: Collection[str]) -> Mapping[str, JobFacts] | None:
         """Return what the scheduler says of jobs; None when it does not answer."""

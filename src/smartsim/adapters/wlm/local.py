@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _LEFTOVER_GRACE = 1.0  # seconds that what a step left behind has between SIGTERM and SIGKILL
 _TICK = 0.01  # seconds between looks at processes that are being ended and whose exits nobody announces
+_MOMENT = 0.05  # seconds that what is left of a step has, before all processes of the machine are looked through for it
+_REST = 4  # how many times as long as that took, until it is done again: there may be thousands of processes
 
 
 @dataclass
@@ -44,6 +46,7 @@ class _Running:
     is_child: bool  # or was started by another driver
     ended: Ended | None = None
     kill_at: float | None = None  # when being ended: monotonic time of the SIGKILL
+    look_at: float = 0.0  # when being ended: from when on all that is left of it is looked for
 
     def is_due(self) -> bool:
         return self.kill_at is not None and time.monotonic() >= self.kill_at
@@ -73,7 +76,8 @@ class LocalWorkloadManager:
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._by_descriptor: dict[int, _Running] = {}
-        self._ending: dict[str, _Running] = {}  # only the watching thread looks at it
+        self._ending: dict[str, _Running] = {}  # only the watching thread looks at it, and at the next
+        self._look_at = 0.0
         self._requests: SimpleQueue[tuple[frozenset[str], float]] = SimpleQueue()
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -203,6 +207,7 @@ class LocalWorkloadManager:
                 if running.kill_at is not None and running.kill_at <= kill_at:
                     continue  # asked before: a second signal could be taken for more than the first
                 running.kill_at = kill_at
+                running.look_at = 0.0
                 self._ending[running.step.name] = running
                 groups = sessions.get(running.pid, set())
                 running.send(signal.SIGTERM, groups)
@@ -216,14 +221,24 @@ class LocalWorkloadManager:
         if running.kill_at is None and not _group_exists(running.pid):
             self._finish(running)
         elif running.kill_at is None:
-            running.kill_at = time.monotonic() + _LEFTOVER_GRACE
+            now = time.monotonic()
+            running.kill_at, running.look_at = now + _LEFTOVER_GRACE, now + _MOMENT
             self._ending[running.step.name] = running
             running.send(signal.SIGTERM, ())
 
     def _press(self) -> None:
         """See to it that steps being ended, and all that they started, do end."""
+        now = time.monotonic()
+        for running in [running for running in self._ending.values() if now < running.look_at]:
+            if not _group_exists(running.pid):
+                del self._ending[running.step.name]
+                self._finish(running)
+        looked_for = [running for running in self._ending.values() if now >= running.look_at]
+        if not looked_for or now < self._look_at:
+            return
         sessions = proc.sessions()
-        for running in list(self._ending.values()):
+        self._look_at = time.monotonic() + _REST * (time.monotonic() - now)
+        for running in looked_for:
             groups = sessions.get(running.pid, set())
             if running.is_due():
                 running.send(signal.SIGKILL, groups)

@@ -37,7 +37,7 @@ _ROW = re.compile(
 )
 _TASKS = re.compile(r"(\d+)(?:-(\d+):(\d+))?")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]")
-_UNQUOTABLE = re.compile(r"[\"'#,:\n]")
+_UNQUOTABLE = re.compile(r"[\"'#,:$\n]")
 _FAILED = re.compile(r"(\d+) *(?:: *(.*))?")
 _LIMIT = re.compile(r"\b(h_rt|s_rt|h_cpu|s_cpu|h_vmem|s_vmem)=")
 
@@ -143,8 +143,8 @@ def _path(path: str) -> str:
     """Return a path as it stands in a script, where quotes keep blanks together and nothing else is read as a text."""
     if _UNQUOTABLE.search(path):
         raise LauncherError(
-            f"Grid Engine cannot write to {path}: in the scripts of its jobs a path has no quotes, '#', ',' and ':'. "
-            "Choose another exp_path, or another name"
+            f"Grid Engine cannot write to {path}: in the scripts of its jobs a path has no quotes, '#', ',', ':' and "
+            "'$'. Choose another exp_path, or another name"
         )
     return f'"{path}"' if " " in path else path
 

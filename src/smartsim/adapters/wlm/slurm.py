@@ -15,8 +15,15 @@ from smartsim.adapters.wlm.job_script import returncode_of
 from smartsim.adapters.wlm.refusals import refusal
 from smartsim.adapters.wlm.scheduler import Command, JobFacts, Phase
 from smartsim.adapters.wlm.srun import OUT_OF_MEMORY
+from smartsim.domain.errors import LauncherError
 from smartsim.domain.steps import Batch
 from smartsim.ports.process_runner import Completed
+
+NO_OUTPUT = (
+    "no output file: the node of the job could not open it. Choose an exp_path on a file system that all nodes share, "
+    "and see that it is still there"
+)
+"""The reason of a job that could not begin because of that."""
 
 _ADVICE = {
     "invalid partition": "Leave --partition out, or name one that exists: `sinfo` lists them.",
@@ -77,6 +84,7 @@ _PER_JOB_LIMIT = re.compile(r"(?:Assoc|QOS)\w*Max\w*Per\w*|(?:QOS|Assoc)MaxWall\
 _SUBMITTED = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
 _UNKNOWN_JOB = "Invalid job id specified"
 _OUT_OF_MEMORY_CODE = 125  # the "signal" of a step that ran out of memory
+_NO_OUTPUT_CODE = "0:53"  # what slurmd makes of a job whose output file it cannot open
 
 
 class Slurm:
@@ -175,6 +183,8 @@ def book_facts(state: str, code: str) -> JobFacts:
     facts = _queue_facts(word, "")
     if facts.phase is not Phase.ENDED or facts.returncode == 0:
         return facts
+    if code == _NO_OUTPUT_CODE:
+        return JobFacts(Phase.ENDED, None, reason=NO_OUTPUT)
     return JobFacts(Phase.ENDED, _returncode(code), facts.reason, _user(who) if who else facts.cancelled_by)
 
 
@@ -231,4 +241,9 @@ def _user(number: str) -> str:
 
 def _pattern(path: str) -> str:
     """Return the path of an output file, in which Slurm would replace what follows a percent sign."""
+    if "\\" in path:
+        raise LauncherError(
+            f"Slurm cannot write to {path}: it leaves backslashes out of the paths of its jobs. Choose another exp_path, "
+            "or another name"
+        )
     return shlex.quote(path.replace("%", "%%"))

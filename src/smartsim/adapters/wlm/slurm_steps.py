@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BOOKS = 8.0  # seconds that Slurm has to tell why a step failed
 _TICK = 0.5  # seconds between two looks at what was asked of Slurm
+_SELDOM = 2.0  # the most seconds between two questions why steps failed
 _APPEAR = 2.0  # seconds that Slurm has to show the step of an `srun`
 _OBEY = 10.0  # seconds that a step has to end by force, before its `srun` is ended, too
 _PATIENCE = 60.0  # seconds after which users are told that a step does not end
@@ -159,23 +160,26 @@ class SrunSteps:
 
     def _run(self) -> None:
         leftovers: dict[str, float] = {}
-        interval = _TICK
+        ask_at, interval = self._clock.monotonic() + _TICK, _TICK
         while True:
             with self._changed:
-                interval = _TICK if self._is_woken else 2 * interval
                 self._is_woken = False
+                now = self._clock.monotonic()
                 asked = {name: step for name, step in self._steps.items() if step.ended is not None}
                 stopped = {name: step for name, step in self._steps.items() if step.grace is not None}
                 if not asked and not stopped and not leftovers:
                     self._thread = None
                     return
-            if asked:
+            if not asked:
+                ask_at, interval = now + _TICK, _TICK
+            elif now >= ask_at or self._is_closing:
                 self._ask(asked)
+                interval = min(2 * interval, _SELDOM)
+                ask_at = now + interval
             if stopped or leftovers:
                 self._end(stopped, leftovers)
             with self._changed:
-                pause = _TICK if stopped or leftovers else interval
-                self._clock.wait_until(self._changed, lambda: self._is_woken, pause)
+                self._clock.wait_until(self._changed, lambda: self._is_woken, _TICK)
 
     def _ask(self, asked: Mapping[str, _Running]) -> None:
         """Ask Slurm why steps ended, and report what it says."""

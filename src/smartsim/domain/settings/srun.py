@@ -21,6 +21,7 @@ _TIME = re.compile(r"[0-9]+(:[0-9]+){0,2}|[0-9]+-[0-9]+(:[0-9]+){0,2}|infinite|u
 _NOT_FOR_EXPORT = re.compile("[,'\"]")
 _GPU = re.compile(r"gpu(:[A-Za-z_][^:,]*)?(:(?P<count>[0-9]+))?", re.ASCII)
 
+_SHARING = frozenset({"exact", "exclusive", "overlap"})  # how a step shares nodes with others
 
 class SrunSettings(ColonSettings):
     """An executable that srun starts as a step of an allocation of Slurm.
@@ -163,7 +164,9 @@ class SrunSettings(ColonSettings):
         if "\\" in place.stdout + place.stderr:
             outputs = []  # srun drops backslashes from names; without names it writes to the files of its own process
         allocation = ["--jobid", self.alloc] if self.alloc is not None and not self.in_batch else []
-        return [*outputs, "--job-name", place.name, *allocation]
+        # Members of one job share its nodes, and are to have cores of their own there.
+        own_cores = ["--exact"] if self.in_batch and not _SHARING.intersection(self._run_args) else []
+        return [*outputs, "--job-name", place.name, *allocation, *own_cores]
 
     def _environment_words(self) -> list[str]:
         return ["--export", ",".join(["ALL", *self._exported()])] if self._env_vars else []
