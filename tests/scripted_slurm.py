@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import posixpath
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from smartsim.adapters.clock.virtual import VirtualClock
@@ -225,3 +226,32 @@ class World:
 def _listed(arguments: Sequence[str]) -> list[str]:
     option = next(word for word in arguments if word.startswith("--jobs="))
     return option.removeprefix("--jobs=").split(",")
+
+
+def submitted(world: World, *names: str, together: bool = False) -> BatchJobs:
+    """Submit steps, each in a job of its own or all in one, and return the launcher."""
+    batch = world.batch("together") if together else None
+    manager = world.manager()
+    manager.submit([world.step(name, batch) for name in names], world.report)
+    return manager
+
+
+def runs_until(end: float, *members: str) -> Callable[[Job], None]:
+    """Return the plan of a job whose members all end well at some time."""
+
+    def plan(job: Job) -> None:
+        job.runs(1.0, *members)
+        for member in members:
+            job.ends(end, member, 0)
+
+    return plan
+
+
+@contextmanager
+def no_thread_left() -> Iterator[None]:
+    """See that nobody follows jobs in the end."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "smartsim-slurm":
+            thread.join(10.0)
+            assert not thread.is_alive(), "somebody still follows jobs"

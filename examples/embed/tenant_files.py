@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from smartsim.embedding import Entry, FileSystem, Placing
 
@@ -37,6 +38,10 @@ class TenantFileSystem:
         """Write a file of the tenant's."""
         self._inner.write(self._own(path), content, mode)
 
+    def append(self, path: str, content: bytes) -> None:
+        """Add to the end of a file of the tenant's."""
+        self._inner.append(self._own(path), content)
+
     def make_directory(self, path: str, mode: int = 0o777) -> None:
         """Make a directory of the tenant's."""
         self._inner.make_directory(self._own(path), mode)
@@ -48,6 +53,10 @@ class TenantFileSystem:
     def remove(self, path: str) -> None:
         """Remove something of the tenant's."""
         self._inner.remove(self._own(path))
+
+    def locked(self, path: str, timeout: float) -> AbstractContextManager[None]:
+        """Keep others from a path of the tenant's."""
+        return self._inner.locked(self._own(path), timeout)
 
     def _own(self, path: str) -> str:
         """Return a path that is the tenant's; links in its directory do not lead out.

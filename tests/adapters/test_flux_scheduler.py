@@ -60,7 +60,8 @@ def test_a_job_is_known_by_what_flux_batch_prints_last(said: str) -> None:
     ("said", "advice"),
     [
         ("unsatisfiable request: need 99 exclusive node(s), only 4 eligible", "flux resource list"),
-        ("flux-batch: ERROR: Invalid queue: nosuch", "flux queue list"),
+        ("flux-batch: ERROR: Invalid queue 'nosuch' specified", "flux queue list"),
+        ("flux-batch: ERROR: Number of slots to allocate must be specified", "set_nodes"),
         ("flux-batch: ERROR: requested duration exceeds policy limit of 1h for queue pdebug", "less time"),
         ("flux-batch: ERROR: Unable to connect to Flux: broker socket /run/flux/local was not found", "flux uptime"),
         ("flux-batch: error: unrecognized arguments: --nosuch", "option named"),

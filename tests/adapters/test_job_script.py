@@ -321,6 +321,13 @@ def test_a_preamble_that_fails_ends_the_job_before_its_members(tmp_path: Path) -
     assert not job.file("a", job_script.STARTED).exists()
 
 
+def test_a_bash_without_a_clock_of_its_own_tells_the_time_too(tmp_path: Path) -> None:
+    job = Job(tmp_path, ["unset EPOCHREALTIME"])  # which came with bash 5
+    before = time.time()
+    assert job.run([job.step("a", "/bin/true")]) == 0
+    assert before - 1.0 <= job.exit("a").at <= time.time() + 1.0
+
+
 def test_a_preamble_keeps_the_signals_that_it_uses(tmp_path: Path) -> None:
     job = Job(tmp_path, ["trap 'echo checkpoint' USR1"])
     process = job.start([job.step("a", "/bin/sleep", "1")])

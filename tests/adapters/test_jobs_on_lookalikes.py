@@ -218,3 +218,54 @@ def test_a_job_that_pbs_can_never_run_is_told_to_the_user(tmp_path: Path, monkey
         assert "-l select" in jobs.logged[0]
         manager.stop(["a"], grace=1.0)
         jobs.ended("a")
+
+
+def test_a_job_that_lsf_suspends_is_suspended_and_one_that_it_holds_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with job_site("lsf", tmp_path, monkeypatch) as jobs:
+        manager = jobs.manager()
+        steps = [jobs.step(name, "/bin/sleep", "60", batch=jobs.batch(name, nodes=2)) for name in ("a", "b")]
+        manager.submit(steps, jobs.report)
+        jobs.wait_for("a", Started)
+        jobs.site.run("bstop", "1", "2")
+        jobs.wait_for("a", Suspended)
+        jobs.site.wait_for(lambda _: bool(jobs.logged))
+        assert "(b) does not start: the job is held: release it with `bresume 2`" in jobs.logged[0]
+        manager.stop(["a", "b"], grace=1.0)
+        jobs.ended("a")
+        jobs.ended("b")
+
+
+@pytest.mark.parametrize("kind", ["lsf", "coral"])
+def test_a_job_of_lsf_that_is_killed_outright_did_not_do_well_whatever_lsf_says(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with job_site(kind, tmp_path, monkeypatch) as jobs:
+        jobs.manager().submit([jobs.step("a", "/bin/sleep", "60")], jobs.report)
+        jobs.wait_for("a", Started)
+        jobs.site.run("bkill", "-s", "KILL", "1")
+        ended = jobs.ended("a")
+        assert ended.returncode == (None if kind == "lsf" else -signal.SIGKILL)
+        assert ended.cancelled_by == jobs.site.jobs()[0].owner
+
+
+def test_the_history_tells_of_a_job_that_lsf_has_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with job_site("lsf", tmp_path, monkeypatch) as jobs:
+        manager = jobs.manager()
+        steps = [jobs.step(name, "/bin/sleep", "60", batch=jobs.batch(name, nodes=2)) for name in ("a", "b")]
+        manager.submit(steps, jobs.report)
+        jobs.wait_for("a", Started)
+        jobs.site.run("bkill", "2")
+        jobs.site.purge()
+        assert jobs.ended("b").cancelled_by
+        manager.stop(["a"], grace=1.0)
+        jobs.ended("a")
+
+
+def test_a_job_that_flux_can_never_run_fails_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with job_site("flux", tmp_path, monkeypatch) as jobs:
+        jobs.manager().submit([jobs.step("a", "/bin/true", batch=jobs.batch(nodes=99))], jobs.report)
+        ended = jobs.ended("a")
+        assert ended.returncode is None
+        assert "unsatisfiable request: need 99 exclusive node(s)" in ended.reason

@@ -1,6 +1,8 @@
 """A driver within a job of a look-alike: what it learns of its allocation, and ranks that it starts there."""
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -26,7 +28,7 @@ def report(name, event):
         ended.set()
 
 manager = LocalWorkloadManager()
-rank = "${PALS_RANKID:-$ALPS_APP_PE}"
+rank = "${PALS_RANKID:-${JSM_NAMESPACE_RANK:-${FLUX_TASK_RANK:-$ALPS_APP_PE}}}"
 argv = ("/bin/sh", "-c", f"echo rank {rank} on ${{PALS_NODEID:-?}}; [ {rank} = 0 ] || exit 5")
 manager.submit([Step("a", argv, tuple(launch), {}, where, f"{where}/a.out", f"{where}/a.err")], report)
 assert ended.wait(60.0)
@@ -74,3 +76,32 @@ def test_a_driver_in_a_job_of_cobalt(where: Path) -> None:
     first, second, line = (where / "a.out").read_text().splitlines()
     assert sorted([first, second]) == ["rank 0 on ?", "rank 1 on ?"]
     assert line.startswith("Application ")
+
+
+def run_as_bash(where: Path, *arguments: str) -> Path:
+    """Return a script that runs the driver."""
+    script, code = where / "driver.sh", where / "driver.py"
+    code.write_text(_DRIVER)
+    script.write_text(f"#!/bin/bash\nexec {shlex.join([sys.executable, str(code), *arguments, str(where)])}\n")
+    script.chmod(0o755)
+    return script
+
+
+def test_a_driver_in_a_job_of_lsf(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with lookalike("coral", where / "cluster", {"n1": 4, "n2": 4, "n3": 4}, ranks=("jsrun",)) as site:
+        monkeypatch.setenv("PATH", f"{site.bin}:{os.environ['PATH']}")
+        monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
+        script = run_as_bash(where, "lsf", "jsrun -n 3 -r 2")
+        assert site.run("bsub", "-P", "P1", "-nnodes", "2", "-o", "job.out", str(script)).returncode == 0
+        assert found(where, site) == [["n1", "n2"], 8, {"n1": 4, "n2": 4}, 5]
+    assert sorted((where / "a.out").read_text().splitlines()) == [f"rank {rank} on ?" for rank in range(3)]
+
+
+def test_a_driver_in_a_job_of_flux(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with lookalike("flux", where / "cluster", {"n1": 4, "n2": 4, "n3": 4}) as site:
+        monkeypatch.setenv("PATH", f"{site.bin}:{os.environ['PATH']}")
+        monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
+        script = run_as_bash(where, "flux", "flux run -N 2 -n 3")
+        assert site.run("flux", "batch", "-N", "2", "--output=job.out", str(script)).returncode == 0
+        assert found(where, site) == [["n1", "n2"], 8, {"n1": 4, "n2": 4}, 5]
+    assert sorted((where / "a.out").read_text().splitlines()) == [f"rank {rank} on ?" for rank in range(3)]

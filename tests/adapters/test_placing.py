@@ -124,6 +124,19 @@ def test_the_inner_manager_is_told_of_the_lease(site: Site) -> None:
     assert [value(inner, "--ntasks") for inner in site.inner.submitted] == ["1", "4", "3"]
 
 
+def test_the_start_of_a_step_tells_its_lease(site: Site) -> None:
+    site.submit(step("a", ResourceRequest(tasks=6, gpus_per_node=1)), step("free", None))
+    (started,) = site.of("a")
+    assert isinstance(started, Started)
+    assert [(share.node, share.tasks, share.cpus, share.gpus) for share in started.placement] == [
+        ("n1", 3, (0, 1, 2), (0,)),
+        ("n2", 3, (0, 1, 2), (0,)),
+    ]
+    (unplaced,) = site.of("free")
+    assert isinstance(unplaced, Started)
+    assert unplaced.placement == ()
+
+
 def test_a_file_with_ranks_is_written_before_the_step_starts(site: Site) -> None:
     seen = []
     site.told.append(lambda name, _: seen.append(site.files.read(f"/{name}.ranks")))

@@ -49,7 +49,7 @@ def test_elements_of_an_array_are_counted_from_one_and_have_files_of_their_own()
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1))
 def test_every_path_is_one_word_or_refused(text: str) -> None:
-    if any(character in text for character in "\"'#,:"):
+    if any(character in text for character in "\"'#,:$"):
         with pytest.raises(LauncherError, match=re.escape(text)):
             SGE.header(batch(stdout=f"/{text}"), 1)
     else:
@@ -157,6 +157,13 @@ def test_of_the_records_of_a_parallel_job_the_last_is_its_own() -> None:
     record = "jobnumber    5\ntaskid       undefined\nfailed       0    \nexit_status  {}\n"
     text = f"{line}\n{record.format(1)}{line}\n{record.format(0)}"
     assert SGE.accounted(Completed(0, text, ""), ["5"]) == {"5": JobFacts(Phase.ENDED, 0)}
+
+
+def test_records_that_say_that_they_are_of_a_task_are_not_the_jobs() -> None:
+    text = (
+        "jobnumber 5\npe_taskid 1.node2\nexit_status 0\n" + "=" * 62 + "\njobnumber 6\npe_taskid NONE\nexit_status 3\n"
+    )
+    assert SGE.accounted(Completed(0, text, ""), ["5", "6"]) == {"6": JobFacts(Phase.ENDED, 3)}
 
 
 def test_a_limit_that_could_be_any_is_told_as_such() -> None:

@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from real_sites import REAL_KINDS, RealSite
 from schedulers import Slurm
+from smartsim.adapters.wlm.slurm import NO_OUTPUT
 from smartsim.adapters.wlm.srun import step_ids
 from smartsim.domain.lifecycle import Ended, Queued, Refused, Started, Suspended
 from smartsim.domain.steps import Batch, Step
@@ -202,7 +204,10 @@ def test_a_job_that_is_lost_with_its_node_says_so_and_is_not_run_again(
     assert ended.returncode != 0
 
 
-def test_a_controller_that_restarts_loses_nothing(site: RealSite, manager: WorkloadManager, slurm: Slurm) -> None:
+def test_a_controller_that_restarts_loses_nothing(
+    site: RealSite, manager: WorkloadManager, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartsim.adapters.wlm.inquiry._LONGEST", 2.0)
     go = site.directory / "go"
     waits = f"until [ -e {go} ]; do sleep 0.05; done; exit"
     batch = job(site, "t", "--ntasks=1", "--mem=100")
@@ -275,6 +280,12 @@ def test_paths_with_odd_characters_are_what_they_are(slurm: Slurm, tmp_path: Pat
     assert Path(step.stdout).read_text() == f"{step.working_directory}\n"
     wait_for((directory / "a b.log").exists)
     manager.close()
+
+
+def test_a_job_whose_output_cannot_be_opened_says_so(site: RealSite, manager: WorkloadManager, tmp_path: Path) -> None:
+    batch = replace(job(site, "a", "--ntasks=1", "--mem=100"), stdout=str(tmp_path / "gone" / "a.out"))
+    manager.submit([site.step("a", "/bin/true", batch=batch)], site.report)
+    assert site.ended("a").reason == NO_OUTPUT
 
 
 # Steps of srun in jobs

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartsim.adapters.wlm.scheduler import JobFacts, Phase
-from smartsim.adapters.wlm.slurm import Slurm, book_facts
+from smartsim.adapters.wlm.slurm import NO_OUTPUT, Slurm, book_facts
 from smartsim.adapters.wlm.srun import OUT_OF_MEMORY, aborted, ran_out_of_memory
 from smartsim.domain.errors import LauncherError
 from smartsim.domain.steps import Batch
@@ -48,12 +48,17 @@ def test_the_elements_of_an_array_are_counted_from_0() -> None:
     assert SLURM.first_element == 0
 
 
-@given(st.text(st.characters(exclude_characters="\0\n\r", exclude_categories=["Cs"]), min_size=1))
+@given(st.text(st.characters(exclude_characters="\0\n\r\\", exclude_categories=["Cs"]), min_size=1))
 def test_a_path_is_one_word_in_which_slurm_replaces_nothing(name: str) -> None:
     line = SLURM.header(batch(path=f"/x/{name}"), 1)[2].removeprefix("#SBATCH ")
     (word,) = shlex.split(line)
     assert word.removeprefix("--output=").replace("%%", "").count("%") == 0
     assert word.removeprefix("--output=").replace("%%", "%") == f"/x/{name}.out"
+
+
+def test_a_path_from_which_slurm_would_leave_something_out_is_refused() -> None:
+    with pytest.raises(LauncherError, match=r"/x/a\\b\.out.*Choose another"):
+        SLURM.header(batch(path="/x/a\\b"), 1)
 
 
 def test_commands_ask_for_all_jobs_at_once() -> None:
@@ -181,6 +186,7 @@ def test_a_job_whose_turn_comes_says_nothing(reason: str) -> None:
         ("CANCELLED by 987654", "0:0", JobFacts(Phase.ENDED, cancelled_by="user 987654")),
         ("CANCELLED", "", SOMEBODY),
         ("CANCELLED+", "0:0", SOMEBODY),
+        ("FAILED", "0:53", JobFacts(Phase.ENDED, reason=NO_OUTPUT)),
         ("TIMEOUT", "0:0", JobFacts(Phase.ENDED, reason="time limit: the job ran longer than it was given")),
         ("OUT_OF_MEMORY", "0:125", JobFacts(Phase.ENDED, reason=OUT_OF_MEMORY)),
         ("RUNNING", "0:0", RUNNING),

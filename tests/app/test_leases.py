@@ -275,6 +275,9 @@ def test_a_driver_is_found_as_long_as_it_runs() -> None:
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie then
         assert find_driver(files, "/db") is None
+        elsewhere = {"pid": process.pid, "identity": known, "host": "another machine"}
+        files.write("/db/driver.json", json.dumps(elsewhere).encode(), 0o600)
+        assert find_driver(files, "/db") == process.pid  # whether it runs there cannot be told here
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"pid": "x", "identity": "y"}', '{"pid": 1}'])

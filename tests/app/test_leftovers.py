@@ -57,7 +57,7 @@ def smart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
         sessions = {process.session for process in found if process.directory.startswith(str(tmp_path))}
         return [process for process in found if process.session in sessions]
 
-    monkeypatch.setattr("smartsim.app.cli.own_processes", here)
+    monkeypatch.setattr("smartsim.app.cli.leftovers.own_processes", here)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["smart", *arguments])

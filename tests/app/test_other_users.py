@@ -120,7 +120,7 @@ def test_a_stranger_reads_no_file_and_administers_nothing(
     with Client(False, database.get_address()[0], password=database.password) as client:
         client.save(database.get_address())
     files = [str(path) for path in Path(database.path).iterdir() if not path.is_symlink()]
-    assert len(files) == 7 + password
+    assert len(files) == 8 + password
     process = _server_process(database)
 
     port = database.ports[0]

@@ -246,6 +246,6 @@ def test_a_file_without_a_password_says_so(
 def test_an_installation_is_validated_with_a_password(tmp_path: Path) -> None:
     variables = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", "from smartsim.app.cli import main; main()", "validate"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=variables)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, env=variables)
     assert (done.returncode, done.stderr) == (0, "")
     assert "came back the same" in done.stdout

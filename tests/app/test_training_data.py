@@ -156,7 +156,7 @@ def test_loops_of_torch_get_tensors_and_workers_share_the_datasets(address: str)
 
 
 def test_keras_learns_from_samples(address: str) -> None:
-    import keras  # type: ignore[import-untyped]
+    import keras
 
     from smartsim.ml.tf import DynamicDataGenerator
 

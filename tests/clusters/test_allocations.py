@@ -135,6 +135,44 @@ class TestLookAlikes:
         assert [name for name, _, _ in nodes] == names == ["n1", "n2"]
         assert (queue, tasks, per_node) == ("default", 2, {"n1": 1, "n2": 1})
 
+    @pytest.mark.parametrize("front", ["lsf", "coral"])
+    def test_lsf(self, front: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        script = tmp_path / "tell.sh"
+        script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{TELL}'\n")
+        script.chmod(0o755)
+        wanted = ["-n", "6"] if front == "lsf" else ["-P", "P1", "-nnodes", "2"]
+        ranks = ("jsrun",) if front == "coral" else ()
+        with lookalike(
+            front, tmp_path / "cluster", {"n1": 4, "n2": 4}, ranks=ranks, queues={"normal": Queue()}
+        ) as site:
+            monkeypatch.setenv("PATH", f"{site.bin}:{os.environ['PATH']}")
+            assert site.run("bsub", *wanted, "-N", "-o", "out", str(script)).returncode == 0
+            site.wait_for(lambda jobs: all(job.is_over for job in jobs))
+            assert wlm.detect_launcher(environment={}) == "lsf"
+            with site.away():
+                assert wlm.detect_launcher(environment={}) != "lsf"
+        nodes, names, queue, tasks, per_node = told((tmp_path / "out").read_text())
+        assert (names, queue) == (["n1", "n2"], "normal")
+        assert per_node == {"n1": 4, "n2": 2 if front == "lsf" else 4}
+        assert tasks == sum(per_node.values())
+        assert {name: len(cpus) for name, cpus, _ in nodes} == per_node
+
+    def test_flux(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        script = tmp_path / "tell.sh"
+        script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{TELL}'\n")
+        with lookalike("flux", tmp_path / "cluster", {"n1": 4, "n2": 2}, queues={"batch": Queue()}) as site:
+            monkeypatch.setenv("PATH", f"{site.bin}:{os.environ['PATH']}")
+            assert site.run("flux", "batch", "-N", "2", "--output=out", str(script)).returncode == 0
+            site.wait_for(lambda jobs: all(job.is_over for job in jobs))
+            assert wlm.detect_launcher(environment={}) == "flux"
+            with site.away():
+                assert wlm.detect_launcher(environment={}) != "flux"
+        nodes, names, queue, tasks, per_node = told((tmp_path / "out").read_text())
+        assert (names, queue, tasks, per_node) == (["n1", "n2"], "batch", 6, {"n1": 4, "n2": 2})
+        assert nodes == [("n1", (0, 1, 2, 3), ()), ("n2", (0, 1), ())]
+
 
 class TestDetection:
     def test_slurm(self, slurm: Slurm) -> None:

@@ -26,6 +26,8 @@ LAUNCHERS = {
     "pbs": ("pbs", "aprun"),
     "pals": ("pbs", "mpiexec"),
     "cobalt": ("cobalt", "aprun"),
+    "lsf": ("coral", "jsrun"),
+    "flux": ("flux", "flux"),
 }
 PUT_AND_GET = """
 import numpy as np
@@ -44,7 +46,8 @@ def launcher(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def site(launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     kind, ranks = LAUNCHERS[launcher]
-    with lookalike(kind, tmp_path / "cluster", {"node1": 4, "node2": 4}, ranks=(ranks,)) as site:
+    others = () if ranks == kind else (ranks,)
+    with lookalike(kind, tmp_path / "cluster", {"node1": 4, "node2": 4}, ranks=others) as site:
         monkeypatch.setenv("PATH", f"{site.bin}:{os.environ['PATH']}")
         monkeypatch.chdir(tmp_path)
         yield site
@@ -57,7 +60,7 @@ def exp(site: Site, launcher: str, tmp_path: Path) -> Experiment:
 
 
 def batch(exp: Experiment, nodes: int = 1) -> BatchSettings:
-    settings = exp.create_batch_settings(nodes=nodes, time="01:00:00")
+    settings = exp.create_batch_settings(nodes=nodes, time="01:00:00", account="P1")
     settings.add_preamble("export FROM_PREAMBLE='a b'")
     return settings
 
@@ -91,7 +94,7 @@ def test_a_job_that_is_stopped_is_gone_and_counts_as_cancelled(exp: Experiment, 
 
 def test_a_database_runs_in_a_batch_job_and_serves_another(exp: Experiment) -> None:
     with exp:
-        database = exp.create_database(batch=True, port=0, time="01:00:00")
+        database = exp.create_database(batch=True, port=0, time="01:00:00", account="P1")
         exp.start(database)
         settings = exp.create_run_settings(sys.executable, ["-c", PUT_AND_GET], run_command="")
         model = exp.create_model("m", settings, batch_settings=batch(exp))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -12,6 +13,11 @@ import pytest
 
 from schedulers import Slurm
 from smartsim import Experiment
+from smartsim.adapters.database.valkey import ValkeyServer
+from smartsim.adapters.filesystem.posix import PosixFileSystem
+from smartsim.adapters.wlm.own import own_processes
+from smartsim.app.leftovers import find_leftovers
+from smartsim.app.reaping import reap
 from smartsim.error import AllocationError, LauncherError, SmartSimError
 from smartsim.error.errors import SSUnsupportedError
 from smartsim.settings import MpirunSettings, QsubBatchSettings, RunSettings
@@ -325,6 +331,43 @@ def test_a_database_in_a_batch_job_is_taken_over_by_another_driver(slurm: Slurm,
         assert "[0.0, 2.0, 4.0, 6.0]" in Path(model.path, "m.out").read_text()
     assert exp.wait(database, timeout=60) == [COMPLETED] * 3  # nobody had asked this driver
     assert slurm.accounting(job, "State") == "COMPLETED"
+
+
+def test_servers_share_the_hosts_of_a_batch_job_that_are_fewer(slurm: Slurm, exp: Experiment) -> None:
+    database = exp.create_database(batch=True, db_nodes=3, port=0, time="00:05:00", hosts=[slurm.nodes[1]])
+    database.set_batch_arg("mem", "900")
+    exp.start(database)
+    assert len(database.hosts) == 3
+    assert len(set(database.hosts)) == 1
+    exp.stop(database)
+
+
+def test_a_database_on_nodes_is_listed_with_its_driver_and_saved_before_it_ends(slurm: Slurm, exp: Experiment) -> None:
+    granted = slurm.run("salloc", "--no-shell", "--nodes=3", "--mem=900", "--time=5")
+    job = granted.stderr.split()[-1]
+    try:
+        database = exp.create_database(db_nodes=3, port=0, alloc=job)
+        exp.start(database)
+        listed = find_leftovers(own_processes(), PosixFileSystem())
+        (found,) = [leftover for leftover in listed if leftover.path == database.path]
+        assert (found.kind, found.name, found.driver) == ("database", database.name, os.getpid())
+        assert [server.address for server in found.servers] == database.get_address()
+        assert reap(found, ValkeyServer(), PosixFileSystem(), save=True) is None
+        assert exp.wait(database, timeout=60) == [COMPLETED] * 3
+        assert len(list(Path(database.path).glob("*.rdb"))) == 3
+    finally:
+        slurm.cancel(job)
+
+
+def test_what_runs_in_a_batch_job_is_left_to_the_scheduler(exp: Experiment) -> None:
+    batch = exp.create_batch_settings(nodes=1, time="00:05:00", batch_args={"mem": "100"})
+    model = exp.create_model("m", shell(exp, "echo on; sleep 60"), batch_settings=batch)
+    exp.start(model, block=False)
+    while not Path(model.path, "m.out").exists() or "on" not in Path(model.path, "m.out").read_text():
+        assert exp.get_status(model) != [FAILED]
+    listed = find_leftovers(own_processes(), PosixFileSystem())
+    assert not [leftover for leftover in listed if leftover.experiment == exp.exp_path]
+    exp.stop(model)
 
 
 def test_what_slurm_refuses_is_told_with_its_words_and_what_to_do(exp: Experiment) -> None:

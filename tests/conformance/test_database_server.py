@@ -152,6 +152,25 @@ def test_a_shard_that_runs_tells_the_same_facts_each_time(shard: Running) -> Non
     assert facts.process_id > 0
 
 
+def test_a_shard_that_runs_tells_what_it_uses(shard: Running) -> None:
+    shard.start()
+    shard.ready()
+    usage = shard.server.usage(shard.address, ADMIN, timeout=5.0)
+    assert 0 <= usage.used_memory <= usage.used_memory_peak <= usage.total_system_memory
+    assert all(client.address for client in usage.clients)
+    assert len({client.id for client in usage.clients}) == len(usage.clients)
+    # Who asks is not among them, however often.
+    assert len(shard.server.usage(shard.address, ADMIN, timeout=5.0).clients) == len(usage.clients)
+    with pytest.raises(SmartSimError):
+        shard.server.usage(shard.address, Credentials("admin", "wrong"), timeout=5.0)
+
+
+def test_a_shard_that_does_not_run_uses_nothing_that_it_could_tell(shard: Running) -> None:
+    shard.server.command(shard.plan, ADMIN)
+    with pytest.raises(SmartSimError, match=str(shard.address)):
+        shard.server.usage(shard.address, ADMIN, timeout=1.0)
+
+
 def test_only_its_administrator_is_served(shard: Running) -> None:
     shard.start()
     shard.ready()

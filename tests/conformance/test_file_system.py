@@ -1,5 +1,7 @@
 """What every file system does."""
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,6 +107,49 @@ def test_a_link_leads_to_its_target_and_replaces_an_older_link(files: FileSystem
     entry = files.inspect(at("link"))
     assert entry is not None
     assert (entry.kind, entry.is_link) == (Kind.FILE, True)
+
+
+def test_what_is_appended_comes_last(files: FileSystem, at: At) -> None:
+    files.append(at("file"), b"one\n")
+    files.append(at("file"), b"two\n")
+    assert files.read(at("file")) == b"one\ntwo\n"
+    with pytest.raises(FileNotFoundError):
+        files.append(at("nowhere/file"), b"")
+
+
+def test_one_holds_a_lock_at_a_time(files: FileSystem, at: At) -> None:
+    files.write(at("count"), b"0")
+
+    def work() -> None:
+        for _ in range(20):
+            with files.locked(at("lock"), 30.0):
+                count = int(files.read(at("count")))
+                time.sleep(0)  # for another thread to spoil it, if it can
+                files.write(at("count"), b"%d" % (count + 1))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert files.read(at("count")) == b"80"
+
+
+def test_a_lock_that_others_hold_is_waited_for_no_longer_than_said(files: FileSystem, at: At) -> None:
+    with files.locked(at("lock"), 0.0):
+        with pytest.raises(TimeoutError, match="held it"), files.locked(at("lock"), 0.02):
+            pass
+        with files.locked(at("other"), 0.0):
+            pass
+    with files.locked(at("lock"), 0.0):
+        pass
+
+
+def test_a_lock_ends_with_what_failed_under_it(files: FileSystem, at: At) -> None:
+    with pytest.raises(ValueError, match="inside"), files.locked(at("lock"), 0.0):
+        raise ValueError("inside")
+    with files.locked(at("lock"), 0.0):
+        pass
 
 
 def test_a_link_never_replaces_a_file(files: FileSystem, at: At) -> None:

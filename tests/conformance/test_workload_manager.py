@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dragon_runtimes import dragon_manager
 from job_sites import KINDS, job_site
 from real_sites import REAL_KINDS, real_site
 from smartsim.adapters.clock.system import SystemClock
@@ -41,6 +42,7 @@ class World:
             managers without jobs.
         request: what steps need of an allocation; None for managers that do not care.
         srun: what starts each step, but for its name; empty for managers that start programs as they are.
+        ranks: the kind of program that starts the ranks of each step; empty without one.
     """
 
     make: Callable[[], WorkloadManager]
@@ -49,6 +51,7 @@ class World:
     batch: Callable[[str, bool], Batch | None] = lambda _name, _can_start: None
     request: ResourceRequest | None = None
     srun: tuple[str, ...] = ()
+    ranks: str = ""
     reports: list[tuple[str, JobEvent]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     managers: list[WorkloadManager] = field(default_factory=list)
@@ -63,7 +66,7 @@ class World:
         can_start = program != "is missing"
         batch = self.batch(name, can_start)
         launch = (*self.srun, f"--job-name={name}") if self.srun and can_start else ()
-        ranks = "srun" if launch else ""
+        ranks = "srun" if launch else self.ranks
         directory = str(self.directory)
         return Step(name, argv, launch, {}, directory, f"{out}.out", f"{out}.err", batch, ranks, self.request)
 
@@ -114,7 +117,16 @@ def _script(step: Step) -> Script:
 
 
 @pytest.fixture(
-    params=["local", "local on an old kernel", "scripted", "placing local", "placing scripted", *KINDS, *REAL_KINDS]
+    params=[
+        "local",
+        "local on an old kernel",
+        "scripted",
+        "placing local",
+        "placing scripted",
+        "dragon",
+        *KINDS,
+        *REAL_KINDS,
+    ]
 )
 def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     if request.param == "local on an old kernel":
@@ -125,16 +137,11 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         elif request.param == "placing local":
             world = World(lambda: _placing(LocalWorkloadManager(), world.clock), SystemClock(), tmp_path)
             world.request = ResourceRequest()
+        elif request.param == "dragon":
+            runtimes = request.getfixturevalue("dragon_directory")
+            world = World(lambda: dragon_manager(runtimes), SystemClock(), tmp_path, ranks="dragon")
         elif request.param.endswith("scripted"):
-            clock = VirtualClock()
-            machine = ScriptedMachine()
-            world = World(
-                lambda: ScriptedWorkloadManager(clock.call_later, clock, _script, machine=machine), clock, tmp_path
-            )
-            if request.param == "placing scripted":
-                scripted = world.make
-                world.make = lambda: _placing(scripted(), clock)
-                world.request = ResourceRequest()
+            world = _scripted_world(tmp_path, places=request.param == "placing scripted")
         elif request.param in REAL_KINDS:
             site = stack.enter_context(real_site(request.param, request, tmp_path))
             world = World(site.manager, SystemClock(), tmp_path, site.batch, srun=site.srun)
@@ -154,6 +161,17 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
             world.ended(name)
         for manager in world.managers:
             manager.close()
+
+
+def _scripted_world(directory: Path, *, places: bool) -> World:
+    clock = VirtualClock()
+    machine = ScriptedMachine()
+
+    def make() -> WorkloadManager:
+        scripted = ScriptedWorkloadManager(clock.call_later, clock, _script, machine=machine)
+        return _placing(scripted, clock) if places else scripted
+
+    return World(make, clock, directory, request=ResourceRequest() if places else None)
 
 
 def _placing(inner: WorkloadManager, clock: Clock) -> WorkloadManager:

@@ -82,7 +82,7 @@ def system_adapters(launcher: str, exp_path: str) -> Adapters:
     if launcher not in LAUNCHERS:
         raise SSUnsupportedError(f"Launcher type not supported: {launcher}. Choose among {', '.join(LAUNCHERS)}, auto")
     files, clock, network, processes = PosixFileSystem(), SystemClock(), SystemNetwork(), SubprocessRunner()
-    manager, nodes = workload_manager(launcher, files, clock, processes, os.environ, network.hostname())
+    manager, nodes = workload_manager(launcher, files, clock, processes, os.environ, network.hostname(), exp_path)
     return Adapters(
         workload_manager=manager,
         database_server=ValkeyServer(),

@@ -150,13 +150,12 @@ class ScheduledServers:
         for setting in ("nodes", "tasks"):
             if setting in self._run.options:
                 getattr(self._run, f"set_{setting}")(1)
-        self._hosts = list(hosts)
         self._launcher = launcher
+        self._servers = servers
         self.batch_settings = (
             create_batch_settings(launcher, nodes=servers, processes=processes, **batch_options) if batch else None
         )
-        if self.batch_settings is not None and hosts:
-            self.batch_settings.set_hostlist(list(hosts))
+        self.set_hosts(hosts)
 
     def shard(self, argv: Sequence[str], index: int, nodes: Sequence[str]) -> RunSettings:
         """Return how a server is started.
@@ -173,6 +172,8 @@ class ScheduledServers:
             settings.set_hostlist([hosts[index % len(hosts)]])
         elif settings.ranks == "srun":
             settings.set("relative", str(index))  # the node of the job, counted from 0
+        if self.batch_settings is not None and settings.ranks == "srun" and 0 < len(set(hosts)) < self._servers:
+            settings.set("overlap")  # a node of the job may have one CPU, which the first server there would keep
         return settings
 
     def check(self, name: str, environment: Collection[str]) -> None:
@@ -204,8 +205,10 @@ class ScheduledServers:
     def set_hosts(self, hosts: Sequence[str]) -> None:
         """Have the servers run on some hosts, one after the other."""
         self._hosts = list(hosts)
-        if self.batch_settings is not None:
-            self.batch_settings.set_hostlist(self._hosts)
+        if self.batch_settings is not None and hosts:
+            used = list(dict.fromkeys(hosts[index % len(hosts)] for index in range(self._servers)))
+            self.batch_settings.set_hostlist(used)
+            self.batch_settings.set_nodes(len(used))
 
 
 def set_batch_arg(settings: BatchSettings, arg: str, value: str | None) -> None:

@@ -57,20 +57,24 @@ def detect_launcher(*, processes: ProcessRunner | None = None, environment: Mapp
         >>> detect_launcher(environment={"SLURM_JOB_ID": "17"})
         'slurm'
     """
-    log = get_logger(__name__)
-    inside = job_variable(os.environ if environment is None else environment)
+    launcher, reason = find_launcher(
+        SubprocessRunner() if processes is None else processes, os.environ if environment is None else environment
+    )
+    get_logger(__name__).info(f"Detected launcher {launcher}: {reason}")
+    return launcher
+
+
+def find_launcher(processes: ProcessRunner, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the launcher that this machine has, and how that was found; see `detect_launcher`."""
+    inside = job_variable(environment)
     if inside is not None:
         variable, launcher = inside
-        log.info(f"Detected launcher {launcher}: this process runs in a job of it ({variable} is set)")
-        return launcher
-    runner = SubprocessRunner() if processes is None else processes
+        return launcher, f"this process runs in a job of it ({variable} is set)"
     for launcher, questions in _SERVING:
-        said = _all_answered(runner, questions)
+        said = _all_answered(processes, questions)
         if said is not None:
-            log.info(f"Detected launcher {launcher}: {shlex.join(questions[-1][0])} answers {said!r}")
-            return launcher
-    log.info("Detected launcher local: this machine has no workload manager that answers")
-    return "local"
+            return launcher, f"{shlex.join(questions[-1][0])} answers {said!r}"
+    return "local", "this machine has no workload manager that answers"
 
 
 def _all_answered(runner: ProcessRunner, questions: Sequence[Question]) -> str | None:

@@ -2,7 +2,8 @@
 
 A server is known by our module, which it has loaded, and its directory; an application by its output, which goes to the
 experiment's record of its runs. The driver of a database is in a file of its directory; that of an application is its
-parent, as long as that has the logs of the experiment open.
+parent, as long as that has the logs of the experiment open. What starts servers on nodes, such as ``srun``, belongs to
+their database. What runs in batch jobs is left to the scheduler: their driver may be on any machine.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import posixpath
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from smartsim.adapters.database.valkey import MODULE
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _RECORD: Final = "/.smartsim/telemetry/"  # in the paths of what an experiment records of its runs
 _OUTPUT: Final = re.compile(rf"(.+){_RECORD}.+/([^/]+)\.(?:out|err)(?: \(deleted\))?")
+_JOB_OUTPUT: Final = re.compile(rf".+{_RECORD}.+/([^/]+)/\1\.batch\.(?:out|err)(?: \(deleted\))?")
+_SHARD_OUTPUTS: Final = re.compile(r"/[0-9a-f]{12}/database/[^/]+/[^/]+$")
 _LOG: Final = re.compile(rf".+{_RECORD}logs/smartsim\.(?:out|err)(?: \(deleted\))?")
 _ADDRESS: Final = re.compile(r" (?:unixsocket:(?P<path>/\S+)|(?P<tcp>\S+:\d+))(?: \[\w+\])?$")  # in a server's title
 _DELETED: Final = " (deleted)"
@@ -41,13 +44,15 @@ class Server:
 
     Args:
         name: of the shard.
-        pid: its process.
+        pid: its process; for one on another node, that which started it from here.
         address: "address:port" or "unix://path"; None while it starts.
+        run_id: see `ServerFacts`; empty for one that is known by its process.
     """
 
     name: str
     pid: int
     address: str | None
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,18 @@ def find_leftovers(processes: Sequence[OwnProcess], files: FileReader) -> list[L
     servers = [process for process in processes if process.maps(posixpath.basename(MODULE))]
     served = {member.pid for server in servers for member in _members(server, processes)}
     applications = _applications([process for process in processes if process.pid not in served])
+    launchers: dict[str, list[Leftover]] = {}
+    for directory in [directory for directory in applications if _SHARD_OUTPUTS.search(directory)]:
+        launcher = applications.pop(directory)
+        launchers.setdefault(launcher.path, []).append(launcher)
     found: list[Leftover] = list(applications.values())
     for directory in dict.fromkeys(server.directory for server in servers):
         own = [server for server in servers if server.directory == directory]
         database = _database(directory, own, processes, files, applications)
         if database is not None:
-            found.append(database)
+            own_launchers = launchers.pop(database.path, [])
+            found.append(_launched(own_launchers, database, processes, files) if own_launchers else database)
+    found += [_launched(each, None, processes, files) for each in launchers.values()]
     known = {pid for leftover in found for pid in leftover.processes} | served
     return [*found, *_strays([process for process in processes if process.pid not in known], processes)]
 
@@ -113,7 +124,7 @@ def _applications(processes: Sequence[OwnProcess]) -> dict[str, Leftover]:
     for session in dict.fromkeys(process.session for process in processes):
         members = [process for process in processes if process.session == session]
         outputs = [match for process in members for path in process.outputs if (match := _OUTPUT.fullmatch(path))]
-        if not outputs:
+        if not outputs or any(_JOB_OUTPUT.fullmatch(path) for process in members for path in process.outputs):
             continue
         leader = next((process for process in members if process.pid == session), None)
         driver = None if leader is None else _driver(leader)
@@ -146,7 +157,7 @@ def _database(
     checkpoint = _checkpoint(path, servers, files)
     recorded = {} if checkpoint is None else {each.handle.get("pid"): each.plan.name for each in checkpoint.servers}
     model = _colocated_model(path, files)
-    driver = find_driver(files, path) if checkpoint is not None else None
+    driver = find_driver(files, path)
     outputs = [match for server in servers for output in server.outputs if (match := _OUTPUT.fullmatch(output))]
     experiment = outputs[0][1] if outputs else None
     identifier = posixpath.basename(path)
@@ -154,10 +165,9 @@ def _database(
         application = applications.get(posixpath.dirname(path))
         driver = None if application is None else application.driver
         experiment, identifier = path.partition(_RECORD)[0], model
-    elif checkpoint is not None:
-        identifier = checkpoint.db_identifier
     else:
-        driver = _driver(servers[0])
+        identifier = identifier if checkpoint is None else checkpoint.db_identifier
+        driver = driver or _driver(servers[0])
     members = [member for server in servers for member in _members(server, processes)]
     shards = [
         Server(recorded.get(server.pid) or names[server.pid] or identifier, server.pid, _address(server))
@@ -172,6 +182,45 @@ def _database(
         *_sizes(members),
         tuple(sorted(shards, key=lambda shard: shard.name)),
         tuple(dict.fromkeys(member.pid for member in members)),
+    )
+
+
+def _launched(
+    launchers: Sequence[Leftover], here: Leftover | None, processes: Sequence[OwnProcess], files: FileReader
+) -> Leftover:
+    """Return a database with what started its servers from this machine, which may run on other nodes.
+
+    Args:
+        launchers: what started them.
+        here: the database, as far as its servers run here; None if none of them does.
+        processes: of this user.
+        files: where databases have theirs.
+    """
+    path = launchers[0].path
+    pids = {pid for launcher in launchers for pid in launcher.processes}
+    known = {(process.pid, process.identity) for process in processes if process.pid in pids}
+    try:
+        checkpoint = read_checkpoint(files, posixpath.join(path, CHECKPOINT_FILE))
+    except (OSError, SmartSimError):
+        checkpoint = None
+    servers = {server.name: server for server in (() if here is None else here.servers)}
+    for each in () if checkpoint is None else checkpoint.servers:
+        pid = each.handle.get("pid")
+        if isinstance(pid, int) and (pid, each.handle.get("identity")) in known:
+            at = servers.get(each.plan.name, Server(each.plan.name, pid, str(each.plan.address)))
+            servers[at.name] = replace(at, run_id=each.run_id)
+    parts = launchers if here is None else [*launchers, here]
+    identifier = posixpath.basename(path) if checkpoint is None else checkpoint.db_identifier
+    return Leftover(
+        "database",
+        identifier if here is None else here.name,
+        path,
+        launchers[0].experiment,
+        find_driver(files, path) or launchers[0].driver,
+        max(part.age for part in parts),
+        sum(part.memory for part in parts),
+        tuple(servers[name] for name in sorted(servers)),
+        tuple(pid for part in parts for pid in part.processes),
     )
 
 
@@ -236,7 +285,9 @@ def _checkpoint(directory: str, servers: Sequence[OwnProcess], files: FileReader
     except (OSError, SmartSimError):
         return None
     recorded = {(each.handle.get("pid"), each.handle.get("identity")) for each in checkpoint.servers}
-    return checkpoint if recorded & {(server.pid, server.identity) for server in servers} else None
+    # What a scheduler started is not recorded as a process.
+    addresses = {str(each.plan.address) for each in checkpoint.servers} & {_address(server) for server in servers}
+    return checkpoint if addresses or recorded & {(server.pid, server.identity) for server in servers} else None
 
 
 def _address(server: OwnProcess) -> str | None:

@@ -119,7 +119,7 @@ def _answering(shard: Server, server: DatabaseServer, credentials: Credentials) 
     host, _, port = shard.address.rpartition(":")
     address = Address.unix(path) if path != shard.address else Address.tcp(host, int(port))
     facts = server.probe(address, credentials, _ANSWER_TIMEOUT)
-    if facts is None or facts.process_id != shard.pid:
+    if facts is None or (facts.run_id != shard.run_id if shard.run_id else facts.process_id != shard.pid):
         raise SmartSimError(f"{shard.name} does not answer at {address}")
     return address
 

@@ -32,7 +32,7 @@ def choose_place(interfaces: Sequence[str], announcement: str, port: int, *, in_
     network = SystemNetwork()
     available = network.interfaces()
     try:
-        names = choose_interfaces(interfaces, available, local=False, otherwise=_interface_of_host(available))
+        names = choose_interfaces(interfaces, available, local=False, otherwise=interface_of_host(available))
         addresses = [available[name] for name in names]
         chosen = port or network.free_port(addresses[0])
         for address in addresses:
@@ -50,7 +50,7 @@ def choose_place(interfaces: Sequence[str], announcement: str, port: int, *, in_
     return ["--bind", " ".join(addresses), "--port", str(chosen), *bus]
 
 
-def _interface_of_host(available: Mapping[str, str]) -> str:
+def interface_of_host(available: Mapping[str, str]) -> str:
     """Return the interface by which other nodes find this one by its name; loopback when there is none."""
     try:
         found: list[Any] = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)

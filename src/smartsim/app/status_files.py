@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import posixpath
-import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from smartsim.domain import record
@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 _COMPLETED = SmartSimStatus.STATUS_COMPLETED.value
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A job that has not ended."""
+
+    facts: record.Submitted
+    native_id: str = ""
+
+
 class StatusFiles:
-    """Writes the files when jobs start and end, whatever ends them. One that exists is left as it is.
+    """Writes the files when jobs start and end, whatever ends them. What an earlier driver wrote is left as it is.
 
     Args:
         exp_path: the directory of the experiment.
@@ -31,8 +39,7 @@ class StatusFiles:
     def __init__(self, exp_path: str, files: FileSystem) -> None:
         self._exp_path = exp_path
         self._files = files
-        self._lock = threading.Lock()
-        self._running: dict[str, tuple[record.Submitted, str]] = {}  # what runs, and its native id
+        self._running: dict[str, _Running] = {}  # each step is told of by one thread at a time
 
     def __call__(self, events: Sequence[record.Event]) -> None:
         """Take in events.
@@ -43,39 +50,38 @@ class StatusFiles:
         for event in events:
             match event:
                 case record.Submitted(step=step):
-                    with self._lock:
-                        self._running[step] = (event, "")
-                case record.Started(step=step, native_id=native_id):
-                    with self._lock:
-                        facts, _ = known = self._running.get(step, (None, ""))
-                        if facts is not None:
-                            known = self._running[step] = (facts, native_id)
-                    self._write(known, event, {"action": "start"})
-                case record.Ended(step=step):
-                    with self._lock:
-                        known = self._running.pop(step, (None, ""))
-                    self._write(known, event, _end(event))
+                    self._running[step] = _Running(event)
+                case record.Started(step=step, native_id=native_id) if step in self._running:
+                    running = self._running[step] = replace(self._running[step], native_id=native_id)
+                    self._write(running, event, "start", {})
+                # What was submitted before the record was kept is not known.
+                case record.Ended(step=step) if step in self._running:
+                    self._write(self._running.pop(step), event, "stop", _end(event))
                 case record.Withdrawn(step=step):
-                    with self._lock:
-                        self._running.pop(step, None)
+                    self._running.pop(step, None)
 
-    def _write(self, known: tuple[record.Submitted | None, str], event: record.Event, content: dict[str, Any]) -> None:
-        facts, native_id = known
-        if facts is None:  # it was submitted before the record was kept
+    def _write(self, running: _Running, event: record.Event, action: str, more: dict[str, Any]) -> None:
+        facts = running.facts
+        path = f"{directory_of(facts, self._exp_path)}/{action}.json"
+        if isinstance(facts, record.TakenOver) and self._files.inspect(path) is not None:
             return
-        path = posixpath.join(directory_of(facts, self._exp_path), f"{content['action']}.json")
-        if self._files.inspect(path) is not None:
-            return
-        step_id, task_id = ids(facts, native_id)
-        first = {"timestamp": int(event.at * 1e3), "job_id": task_id, "step_id": step_id, "type": facts.type.lower()}
-        self._files.write(path, json.dumps(first | content).encode() + b"\n")
+        step_id, task_id = ids(facts, running.native_id)
+        content: dict[str, Any] = {
+            "timestamp": int(event.at * 1e3),
+            "job_id": task_id,
+            "step_id": step_id,
+            "type": facts.type.lower(),
+            "action": action,
+            **more,
+        }
+        self._files.write(path, json.dumps(content).encode() + b"\n")
 
 
 def _end(event: record.Ended) -> dict[str, Any]:
     code = event.returncode
     if code is None:  # such tools want a number; `detail` says that it is not known
         code = 0 if event.status == _COMPLETED else 1
-    return {"action": "stop", "detail": event.reason, "return_code": code}
+    return {"detail": event.reason, "return_code": code}
 
 
 def directory_of(facts: record.Submitted, exp_path: str) -> str:

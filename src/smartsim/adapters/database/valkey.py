@@ -148,13 +148,13 @@ class ValkeyServer:
         """Ask a shard what it uses."""
         import redis
 
-        with _connect(address, credentials, timeout) as connection, connection.client() as client:
-            try:
-                own: Any = client.client_id()
-                memory: Any = client.info("memory")
-                listed: Any = client.client_list()
-            except redis.RedisError as error:
-                raise SmartSimError(f"The database at {address} does not answer: {error}") from error
+        try:
+            with _connect(address, credentials, timeout) as pool, pool.client() as connection:
+                own: Any = connection.client_id()
+                memory: Any = connection.info("memory")
+                listed: Any = connection.client_list()
+        except redis.RedisError as error:
+            raise SmartSimError(f"The database at {address} does not answer: {error}") from error
         clients = [ClientFacts(int(found["id"]), str(found["addr"])) for found in listed]
         return ServerUsage(
             used_memory=int(memory["used_memory"]),

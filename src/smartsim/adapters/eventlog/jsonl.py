@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from smartsim.domain.errors import TelemetryError
 from smartsim.ports.event_log import Record
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` makes one for each call that asks for this
+
 
 class JsonlEventLog:
     """Appends to a file that several drivers may share.
@@ -32,9 +34,7 @@ class JsonlEventLog:
         if not records:
             return
         # What is not UTF-8, such as a file name of another encoding, is written as JSON escapes it.
-        lines = b"".join(
-            json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n" for record in records
-        )
+        lines = b"".join(_ENCODER.encode(record).encode("utf-8", "backslashreplace") + b"\n" for record in records)
         try:
             self._write(lines)
         except OSError as error:

@@ -243,7 +243,7 @@ def _pattern(path: str) -> str:
     """Return the path of an output file, in which Slurm would replace what follows a percent sign."""
     if "\\" in path:
         raise LauncherError(
-            f"Slurm cannot write to {path}: it leaves backslashes out of the paths of its jobs. Choose another exp_path, "
-            "or another name"
+            f"Slurm cannot write to {path}: it leaves backslashes out of the paths of its jobs. Choose another "
+            "exp_path, or another name"
         )
     return shlex.quote(path.replace("%", "%%"))

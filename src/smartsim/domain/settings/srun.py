@@ -23,6 +23,7 @@ _GPU = re.compile(r"gpu(:[A-Za-z_][^:,]*)?(:(?P<count>[0-9]+))?", re.ASCII)
 
 _SHARING = frozenset({"exact", "exclusive", "overlap"})  # how a step shares nodes with others
 
+
 class SrunSettings(ColonSettings):
     """An executable that srun starts as a step of an allocation of Slurm.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.ml.framework import require
 from smartsim.adapters.ml.tensorflow_serializer import TensorFlowSerializer
@@ -11,9 +11,10 @@ from smartsim.app.serialization import serialized, serialized_to_file
 
 __all__ = ["DynamicDataGenerator", "StaticDataGenerator", "freeze_model", "serialize_model"]
 
-require("tensorflow", extra="tensorflow")
+if TYPE_CHECKING:
+    from smartsim.ml.tf.data import DynamicDataGenerator, StaticDataGenerator
 
-from smartsim.ml.tf.data import DynamicDataGenerator, StaticDataGenerator  # noqa: E402 - needs TensorFlow
+require("tensorflow", extra="tensorflow")
 
 
 def freeze_model(model: Any, output_dir: str | os.PathLike[str], file_name: str) -> tuple[str, list[str], list[str]]:
@@ -62,3 +63,12 @@ def serialize_model(model: Any) -> tuple[bytes, list[str], list[str]]:
             simulation.add_ml_model("mnist", "TF", model=blob, inputs=inputs, outputs=outputs)
     """
     return serialized(TensorFlowSerializer(), model)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what is derived from classes of the framework, which is imported then and not before."""
+    if name in __all__:
+        from smartsim.ml.tf import data
+
+        return getattr(data, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from smartsim.app.training_data import DataDownloader, to_categorical
 

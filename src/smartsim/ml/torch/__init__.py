@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.ml.framework import require
 from smartsim.adapters.ml.torch_serializer import TorchSerializer, function_source
@@ -11,9 +11,10 @@ from smartsim.app.serialization import serialized
 
 __all__ = ["DataLoader", "DynamicDataGenerator", "StaticDataGenerator", "function_source", "serialize_model"]
 
-require("torch", extra="torch")
+if TYPE_CHECKING:
+    from smartsim.ml.torch.data import DataLoader, DynamicDataGenerator, StaticDataGenerator
 
-from smartsim.ml.torch.data import DataLoader, DynamicDataGenerator, StaticDataGenerator  # noqa: E402 - needs torch
+require("torch", extra="torch")
 
 
 def serialize_model(model: Any, example_inputs: Sequence[Any] = ()) -> tuple[bytes, list[str], list[str]]:
@@ -37,3 +38,12 @@ def serialize_model(model: Any, example_inputs: Sequence[Any] = ()) -> tuple[byt
             simulation.add_ml_model("linear", "TORCH", model=blob)
     """
     return serialized(TorchSerializer(example_inputs), model)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what is derived from classes of the framework, which is imported then and not before."""
+    if name in __all__:
+        from smartsim.ml.torch import data
+
+        return getattr(data, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

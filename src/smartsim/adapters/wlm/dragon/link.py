@@ -84,7 +84,5 @@ class Link:
         with self._lock:
             self._connection.flush()
             waits = self._connection.has_unsent
-            self._selector.modify(
-                self._connection, selectors.EVENT_READ | (selectors.EVENT_WRITE if waits else 0)
-            )
+            self._selector.modify(self._connection, selectors.EVENT_READ | (selectors.EVENT_WRITE if waits else 0))
             return self._is_closing and not waits

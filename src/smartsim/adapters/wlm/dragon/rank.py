@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Sequence
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -66,8 +65,10 @@ def _supervise(
     runs = False
     while True:
         match news.get():
-            case {"go": True}:
+            case {"go": True, "unset": list(unset)}:
                 runs = True
+                for name in unset:
+                    os.environ.pop(name, None)
                 manager.submit([step], lambda _, event: news.put(event))
             case {"stop": float(grace)}:
                 manager.stop([step.name], grace)

@@ -34,6 +34,7 @@ _DISCARD = 9  # the port of a service that need not be there: nothing is sent
 _ANSWER = 10.0  # seconds that a server has to prove that it knows the token, and to answer
 _GRACE = 5.0  # seconds that a runtime which does not start has to end
 _TAIL = 2000  # bytes of a runtime's output in an error
+_LOCK = "lock"  # in the directory of runtimes
 _POINTER = "server.json"  # in the directory of runtimes: where the latest one listens
 _OWN, _OWN_FILE = 0o700, 0o600
 _OUTPUT, _ERRORS = "dragon_head.out", "dragon_head.err"
@@ -62,7 +63,7 @@ class Place:
 
     def words(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "address": list(self.address)}
 
     @classmethod
     def of(cls, words: object) -> Place | None:
@@ -76,6 +77,21 @@ class Place:
             }:
                 return cls((host, port), token_file, machine, keeper_handle)
         return None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime.
+
+    Args:
+        place: where it is.
+        connection: to its server.
+        is_own: whether it was started for who has it.
+    """
+
+    place: Place
+    connection: Connection
+    is_own: bool
 
 
 def join(place: Place, files: FileSystem) -> Connection:
@@ -127,36 +143,39 @@ class Runtimes:
         self._transport = transport
         self._timeout = timeout
 
-    def find(self) -> tuple[Place, Connection] | None:
-        """Return a runtime that another driver has started, and a connection to it; None without one."""
-        try:
-            place = Place.of(json.loads(self._files.read(posixpath.join(self._directory, _POINTER))))
-            return None if place is None else (place, join(place, self._files))
-        except (OSError, ValueError):
-            return None
-
-    def start(self, name: str, ended: Callable[[Ended], None]) -> tuple[Place, Connection]:
-        """Start a runtime, and return where it is, and a connection to it.
+    def obtain(self, name: str, ended: Callable[[Ended], None]) -> Runtime:
+        """Return a runtime: that of another driver of the directory if there is one, else one that is started.
 
         Args:
-            name: of the step of `children` that it is.
-            ended: is told when it ends.
+            name: of the step of `children` that it is to be.
+            ended: is told when it ends, if it was started.
 
         Raises:
             LauncherError: it does not start.
         """
         program = _dragon()
-        directory = posixpath.join(self._directory, name)
-        token_file, token = posixpath.join(directory, server.TOKEN), secrets.token_hex().encode()
         try:
             self._files.make_directory(self._directory)
-            self._files.make_directory(directory, _OWN)
-            self._files.write(token_file, token, _OWN_FILE)
+            with self._files.locked(posixpath.join(self._directory, _LOCK), self._timeout):
+                return self._find() or self._start(program, name, ended)
         except OSError as error:
             raise LauncherError(
-                f"Cannot write into {self._directory}, where a Dragon runtime has its files: {error.strerror}. Correct "
-                "its permissions, or name another directory in SMARTSIM_DRAGON_SERVER_PATH"
+                f"Cannot use {self._directory}, where a Dragon runtime has its files: {error}. Correct its "
+                "permissions, or name another directory in SMARTSIM_DRAGON_SERVER_PATH"
             ) from error
+
+    def _find(self) -> Runtime | None:
+        try:
+            place = Place.of(json.loads(self._files.read(posixpath.join(self._directory, _POINTER))))
+            return None if place is None else Runtime(place, join(place, self._files), is_own=False)
+        except (OSError, ValueError):
+            return None
+
+    def _start(self, program: str, name: str, ended: Callable[[Ended], None]) -> Runtime:
+        directory = posixpath.join(self._directory, name)
+        token_file, token = posixpath.join(directory, server.TOKEN), secrets.token_hex().encode()
+        self._files.make_directory(directory, _OWN)
+        self._files.write(token_file, token, _OWN_FILE)
         options = ("-t", self._transport) if self._nodes else ("-s",)
         with socket.create_server((self._own_address(), 0)) as listener:
             host, port = listener.getsockname()[:2]
@@ -171,11 +190,11 @@ class Runtimes:
                 stdout=posixpath.join(directory, _OUTPUT),
                 stderr=posixpath.join(directory, _ERRORS),
             )
-            connection = self._start(step, listener, token, ended)
-        handle = self._children.handle(name)
-        place = Place(_address(ask(connection, {"driver": True}, _ANSWER)), token_file, self._host, handle)
-        self._files.write(posixpath.join(self._directory, _POINTER), json.dumps(place.words()).encode(), _OWN_FILE)
-        return place, connection
+            found = self._run(step, listener, token, ended)
+        self._files.write(
+            posixpath.join(self._directory, _POINTER), json.dumps(found.place.words()).encode(), _OWN_FILE
+        )
+        return found
 
     def tail(self, directory: str) -> str:
         """Return the last lines that a runtime wrote, and where there are more."""
@@ -187,10 +206,7 @@ class Runtimes:
                 continue
         return "\n".join([*filter(None, texts), f"See {directory} for all that it wrote"])
 
-    def _start(
-        self, step: Step, listener: socket.socket, token: bytes, ended: Callable[[Ended], None]
-    ) -> Connection:
-        """Start a runtime, and return the connection that its server makes."""
+    def _run(self, step: Step, listener: socket.socket, token: bytes, ended: Callable[[Ended], None]) -> Runtime:
         over = threading.Event()
         outcome: list[Ended | Refused] = []
 
@@ -203,27 +219,34 @@ class Runtimes:
 
         self._children.submit([step], told)
         try:
-            connection = self._await_call(step, listener, token)
-            if connection is not None:
-                return connection
-        except BaseException:
+            keeper_handle = self._children.handle(step.name)
+            connection = self._await_call(listener, int(str(keeper_handle["pid"])), token)
+            hello = {"driver": True, "environment": list(os.environ)}
+            host, port = ask(connection, hello, _ANSWER)["address"]
+        except BaseException as error:
+            is_late = not over.wait(_GRACE if isinstance(error, OSError) else 0.0)
             self._children.stop([step.name], _GRACE)
             over.wait(_GRACE + _ANSWER)
-            raise
-        is_late = not over.wait(_GRACE)
-        self._children.stop([step.name], _GRACE)
-        over.wait(_GRACE + _ANSWER)
-        if outcome and isinstance(outcome[0], Refused):
-            raise outcome[0].error
-        how = f"within {self._timeout:.0f} s" if is_late else f"({describe_returncode(outcome[0].returncode)})"
-        raise LauncherError(f"The Dragon runtime did not start {how}: {self.tail(step.working_directory)}")
+            if not isinstance(error, LauncherError | OSError):
+                raise
+            how = f"within {self._timeout:.0f} s" if is_late else ""
+            for event in outcome:
+                if isinstance(event, Refused):
+                    raise event.error from error
+                how = how or describe_returncode(event.returncode)
+            raise LauncherError(
+                f"The Dragon runtime did not start ({how}): {self.tail(step.working_directory)}"
+            ) from error
+        place = Place((host, port), posixpath.join(step.working_directory, server.TOKEN), self._host, keeper_handle)
+        return Runtime(place, connection, is_own=True)
 
-    def _await_call(self, step: Step, listener: socket.socket, token: bytes) -> Connection | None:
-        """Return the connection that the server makes; None if the runtime ends instead, or the time is up."""
-        try:
-            end = exit_descriptor(int(str(self._children.handle(step.name)["pid"])))
-        except (LauncherError, OSError):
-            return None
+    def _await_call(self, listener: socket.socket, keeper_pid: int, token: bytes) -> Connection:
+        """Return the connection that the server makes.
+
+        Raises:
+            OSError: the runtime ends instead, or the time is up.
+        """
+        end = exit_descriptor(keeper_pid)
         deadline = time.monotonic() + self._timeout
         ready = select.poll()
         ready.register(end, select.POLLIN)
@@ -231,12 +254,12 @@ class Runtimes:
         try:
             while events := dict(ready.poll(max(0.0, 1000 * (deadline - time.monotonic())))):
                 if end in events:
-                    return None
+                    raise ConnectionAbortedError("the runtime has ended")
                 with suppress(OSError):  # anybody may call
                     return establish(listener.accept()[0], token, _ANSWER)
         finally:
             os.close(end)
-        return None
+        raise TimeoutError("the server does not call")
 
     def _own_address(self) -> str:
         """Return the address of this machine at which the nodes of the runtime find it."""
@@ -252,11 +275,6 @@ class Runtimes:
                     "runtime on several nodes needs a network among them"
                 ) from error
             return str(probe.getsockname()[0])
-
-
-def _address(welcome: Mapping[str, Any]) -> Address:
-    host, port = welcome["address"]
-    return host, port
 
 
 def _dragon() -> str:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +72,11 @@ class Server:
             self._token = stream.read()
         self.unsent: set[_Peer] = set()
         self._peers: set[_Peer] = set()
-        self._steps = Steps(nodes, lambda rank: self._to_make.put(rank))
         self._nodes = nodes
-        self._made_at: dict[Rank, float] = {}
         self._to_make: SimpleQueue[Rank | None] = SimpleQueue()
+        self._steps = Steps(nodes, self._to_make.put)
+        self._inherited: frozenset[str] = frozenset()
+        self._made_at: dict[Rank, float] = {}
         self._news: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._parent = exit_descriptor(os.getppid())
@@ -173,7 +175,9 @@ class Server:
                 self.lose(peer)
         for rank in self._steps.unheard():
             if now > self._made_at.get(rank, now) + _PATIENCE:
-                self._steps.failed(rank, f"Dragon started a process for it, which was not heard of in {_PATIENCE:.0f} s")
+                self._steps.failed(
+                    rank, f"Dragon started a process for it, which was not heard of in {_PATIENCE:.0f} s"
+                )
 
     # What peers say
 
@@ -196,10 +200,11 @@ class Server:
 
     def _take_driver(self, peer: _Peer, message: Message) -> None:
         match message:
-            case {"driver": True}:  # which this server has called
+            case {"driver": True, "environment": list(names)}:  # the one that started the runtime
+                self._inherited = frozenset(names)
                 self._welcome(peer)
-            case {"submit": list(steps), "environment": dict(environment)}:
-                self._steps.submit(peer, [_step(step, environment) for step in steps])
+            case {"submit": list(steps), "environment": dict(environment), "is_left": bool(is_left)}:
+                self._steps.submit(peer, [self._step(step, environment) for step in steps], is_left=is_left)
             case {"stop": list(names), "grace": float(grace)}:
                 self._steps.stop(names, grace)
             case {"follow": str(name)}:
@@ -210,6 +215,21 @@ class Server:
                 self._steps.forget(peer)
                 peer.tell({"event": "left", "is_last": not others and not self._steps})
                 peer.drives = False
+
+    def _step(self, words: Mapping[str, Any], environment: Mapping[str, str]) -> RankedStep:
+        wish = words["wish"]
+        variables = {**environment, **words["environment"]}
+        return RankedStep(
+            name=words["name"],
+            argv=words["argv"],
+            directory=words["directory"],
+            stdout=words["stdout"],
+            stderr=words["stderr"],
+            environment=variables,
+            # Dragon lays the environment of a process over that of the runtime, which is that of whoever started it.
+            unset=self._inherited - variables.keys(),
+            wish=Wish(wish["nodes"], wish["tasks_per_node"], tuple(wish["cpus"]), tuple(wish["gpus"])),
+        )
 
     def _take_rank(self, rank: Rank, message: Message) -> None:
         match message:
@@ -252,9 +272,9 @@ class Server:
                 process.start()
             except Exception as error:  # noqa: BLE001 - whatever Dragon raises, the step is refused, with its words
                 reason = f"Dragon cannot make a process for it: {str(error)[-_REASON:]}"
-                self._post(lambda rank=rank, reason=reason: self._steps.failed(rank, reason))
+                self._post(partial(self._steps.failed, rank, reason))
             else:
-                self._post(lambda rank=rank, puid=process.puid: self._made(rank, puid))
+                self._post(partial(self._made, rank, process.puid))
 
     def _made(self, rank: Rank, puid: int) -> None:
         self._made_at[rank] = time.monotonic()
@@ -264,19 +284,6 @@ class Server:
         """Have something done in the thread that serves."""
         self._news.put(news)
         os.eventfd_write(self._wake, 1)
-
-
-def _step(words: Mapping[str, Any], environment: Mapping[str, str]) -> RankedStep:
-    wish = words["wish"]
-    return RankedStep(
-        name=words["name"],
-        argv=words["argv"],
-        directory=words["directory"],
-        stdout=words["stdout"],
-        stderr=words["stderr"],
-        environment={**environment, **words["environment"]},
-        wish=Wish(wish["nodes"], wish["tasks_per_node"], tuple(wish["cpus"]), tuple(wish["gpus"])),
-    )
 
 
 def _nodes() -> list[DragonNode]:

@@ -76,8 +76,10 @@ class RankedStep:
         directory: absolute.
         stdout: a file, as `stderr`.
         environment: of the program, but for what Dragon adds.
+        unset: variables of the runtime that the program does not have.
         wish: what it asks for.
-        follower: the driver that is told of it, if there is one.
+        followers: the drivers that are told of it.
+        owner: the driver without which it does not go on, if there is such a one.
         ranks: its processes.
         refusal: why it cannot be started, if it cannot.
         is_started: whether all of its ranks run, or have run.
@@ -91,8 +93,10 @@ class RankedStep:
     stdout: str
     stderr: str
     environment: Mapping[str, str]
+    unset: Collection[str]
     wish: Wish
-    follower: Peer | None = None
+    followers: list[Peer] = field(default_factory=list)
+    owner: Peer | None = None
     ranks: list[Rank] = field(default_factory=list)
     refusal: str = ""
     is_started: bool = False
@@ -104,9 +108,9 @@ class RankedStep:
         return all(rank.stage in stages for rank in self.ranks)
 
     def report(self, event: str, **facts: object) -> None:
-        """Tell the driver that follows it."""
-        if self.follower is not None:
-            self.follower.tell({"step": self.name, "event": event, **facts})
+        """Tell the drivers that follow it."""
+        for follower in self.followers:
+            follower.tell({"step": self.name, "event": event, **facts})
 
 
 class Steps:
@@ -135,11 +139,18 @@ class Steps:
 
     # What drivers want
 
-    def submit(self, follower: Peer, steps: Sequence[RankedStep]) -> None:
-        """Start steps, in order, until one cannot be started; the follower is told of each, and when that is over."""
+    def submit(self, follower: Peer, steps: Sequence[RankedStep], *, is_left: bool = True) -> None:
+        """Start steps, in order, until one cannot be started.
+
+        Args:
+            follower: the driver, which is told of each, and when all are started.
+            steps: the ones.
+            is_left: whether they go on when the driver has gone.
+        """
         self._submissions.append((follower, deque(steps)))
         for step in steps:
-            step.follower = follower
+            step.followers.append(follower)
+            step.owner = None if is_left else follower
             self._prepare(step)
             if step.refusal:
                 break
@@ -156,14 +167,16 @@ class Steps:
         step = self._steps.get(name)
         if step is None or not step.is_started:
             return None
-        step.follower = follower
+        if follower not in step.followers:
+            step.followers.append(follower)
         return step.ranks[0].puid
 
     def forget(self, follower: Peer) -> None:
-        """Tell a driver nothing more. Its steps go on, but for those that it was not told to have started."""
+        """Tell a driver nothing more. Steps of which it was not told that they run do not start."""
         for step in self._steps.values():
-            if step.follower is follower:
-                step.follower = None
+            step.followers = [known for known in step.followers if known is not follower]
+            if step.owner is follower:
+                _stop(step, 0.0)
         for known, submission in self._submissions:
             if known is follower:
                 submission[0].refusal = submission[0].refusal or "its driver has gone"
@@ -266,7 +279,7 @@ class Steps:
         for rank in told:
             if rank.stage is Stage.READY:
                 rank.stage = Stage.TOLD
-                rank.tell({"go": True})
+                rank.tell({"go": True, "unset": list(step.unset)})
         if not step.has(Stage.RUNNING, Stage.ENDED):
             return False
         step.is_started = True

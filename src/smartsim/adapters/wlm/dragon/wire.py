@@ -37,7 +37,7 @@ class Connection:
     """
 
     def __init__(self, endpoint: socket.socket, token: bytes, *, serves: bool) -> None:
-        endpoint.setblocking(False)
+        endpoint.settimeout(0.0)
         endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.is_trusted = False
         self._socket = endpoint
@@ -106,7 +106,7 @@ class Connection:
         """Close the connection; what was not sent is lost."""
         self._socket.close()
 
-    def _check(self, line: bytes) -> None:
+    def _check(self, line: bytearray) -> None:
         """Take the other end's number, or its proof."""
         try:
             message = json.loads(line)
