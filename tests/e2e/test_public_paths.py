@@ -25,8 +25,8 @@ PATHS = {
     "smartsim._core.control.previewrenderer": "Format Verbosity",
     "smartsim.servertype": "CLUSTERED STANDALONE",
     "smartsim.settings": "AprunSettings JsrunSettings MpirunSettings MpiexecSettings OrterunSettings SrunSettings "
-    "PalsMpiexecSettings DragonRunSettings FluxRunSettings SbatchSettings QsubBatchSettings BsubBatchSettings SgeQsubBatchSettings CobaltBatchSettings "
-    "FluxBatchSettings RunSettings SettingsBase Container Singularity",
+    "PalsMpiexecSettings DragonRunSettings FluxRunSettings SbatchSettings QsubBatchSettings BsubBatchSettings "
+    "SgeQsubBatchSettings CobaltBatchSettings FluxBatchSettings RunSettings SettingsBase Container Singularity",
     "smartsim.settings.base": "BatchSettings",
     "smartsim.settings.settings": "create_run_settings create_batch_settings",
     "smartsim.settings.containers": "Container Singularity",
