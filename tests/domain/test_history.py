@@ -155,6 +155,12 @@ def test_what_was_never_tried_never_started() -> None:
     assert only(history).status is SmartSimStatus.STATUS_NEVER_STARTED
 
 
+def test_what_could_not_be_taken_over_had_started() -> None:
+    taken_over = record.TakenOver(7.0, "m", "Model", "m-1")
+    history = folded(*life("m-1")[:3], taken_over, record.Withdrawn(8.0, "m", "m-1"))
+    assert (only(history).status, only(history).facts.run_id) == (SmartSimStatus.STATUS_RUNNING, "r1")
+
+
 def test_a_batch_job_is_known_by_its_id() -> None:
     submitted = record.Submitted(1.0, "m", "Model", "m-1", batch_job="e-9", batch_script="e/e.sh")
     job = only(folded(submitted, record.Queued(2.0, "m", "m-1", "4711")))

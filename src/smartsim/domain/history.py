@@ -219,8 +219,8 @@ class History:
                 _move(job, SmartSimStatus.STATUS_PAUSED)
             case record.Resumed():
                 _move(job, SmartSimStatus.STATUS_RUNNING)
-            case record.Withdrawn():
-                _move(job, SmartSimStatus.STATUS_NEVER_STARTED)
+            case record.Withdrawn() if job.status is SmartSimStatus.STATUS_NEW:
+                job.status = SmartSimStatus.STATUS_NEVER_STARTED
 
 
 def _move(job: JobHistory, status: SmartSimStatus, unless: SmartSimStatus | None = None) -> None:
