@@ -11,6 +11,7 @@ from tabulate import tabulate_formats
 from smartsim import Experiment
 from smartsim.adapters.eventlog.jsonl import JsonlEventLog
 from smartsim.database import Orchestrator
+from smartsim.domain.launchers import LAUNCHERS
 from smartsim.entity import Ensemble
 from smartsim.error import EntityExistsError, ParameterWriterError, ShellError, SmartSimError, SSUnsupportedError
 from smartsim.status import SmartSimStatus
@@ -43,13 +44,18 @@ def test_the_directory_is_made_when_it_is_needed(tmp_path: Path, monkeypatch: py
         ((5,), TypeError, "5"),
         (("",), ValueError, "''"),
         (("x", None, "kubernetes"), SSUnsupportedError, "Launcher type not supported: kubernetes"),
-        (("x", None, "slurm"), SSUnsupportedError, "slurm"),
         (("x", None, None), TypeError, "None"),
     ],
 )
 def test_what_cannot_be_an_experiment(arguments: tuple[str, ...], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         Experiment(*arguments)
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_an_experiment_of_any_launcher_can_be_described_anywhere(launcher: str) -> None:
+    exp = Experiment("study", launcher=launcher)
+    assert (exp.launcher, exp.get_status()) == (launcher, [])
 
 
 def test_exit_codes_outputs_and_links(exp: Experiment) -> None:

@@ -93,7 +93,8 @@ def plan(state: Placement) -> tuple[dict[str, Lease], Placement]:
             lease = _lease(step.demand, state.nodes, free) or _if_free(reserved, free)
             reserved = None if lease else reserved or _reservation(step.demand, state.nodes, free)
         elif step.demand in in_vain:
-            lease = None
+            waiting.append(step)
+            continue
         else:
             lease = _lease(step.demand, state.nodes, _less(free, reserved))
         if lease is None:

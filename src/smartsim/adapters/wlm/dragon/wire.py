@@ -44,6 +44,7 @@ class Connection:
         self._token = token
         self._serves = serves
         self._nonce = os.urandom(16).hex()
+        self._expected: str | None = None
         self._received = bytearray()
         self._unsent = bytearray()
         self.send({"nonce": self._nonce})
@@ -116,12 +117,10 @@ class Connection:
         if isinstance(nonce, str):
             self._expected = self._proof(nonce, self._nonce, serves=not self._serves)
             self.send({"proof": self._proof(self._nonce, nonce, serves=self._serves)})
-        elif isinstance(proof, str) and hmac.compare_digest(proof.encode(), self._expected.encode()):
+        elif isinstance(proof, str) and self._expected and hmac.compare_digest(proof.encode(), self._expected.encode()):
             self.is_trusted = True
         else:
             raise ConnectionRefusedError("the other end does not know the token")
-
-    _expected = ""  # no proof is empty, so one that comes before a number is none
 
     def _proof(self, own: str, other: str, *, serves: bool) -> str:
         # The roles differ, so that nobody can have an end answer its own question.
