@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,7 +76,14 @@ def wait_until(condition: Callable[[], bool], what: Callable[[], object]) -> Non
 
 
 def pools() -> set[str]:
-    return {path.name for path in SHARED_MEMORY.glob("DD*")}
+    """Return the files of Dragon in shared memory that no process uses."""
+    used = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            used |= set(re.findall(f"{SHARED_MEMORY}/(DD[^ \n]*)", maps.read_text(errors="replace")))
+        except OSError:
+            continue  # it has ended, or is somebody else's
+    return {path.name for path in SHARED_MEMORY.glob("DD*")} - used
 
 
 def output(model: Model, ending: str = ".out") -> str:
@@ -308,6 +316,18 @@ def test_a_runtime_that_does_not_start_tells_what_dragon_says(
     monkeypatch.setattr("smartsim.adapters.wlm.dragon.runtime.shutil.which", lambda *_, **__: str(fake))
     with pytest.raises(LauncherError, match=r"(?s)did not start \(exit code 4\): no room in shared memory"):
         alone.start(alone.create_model("m", shell(alone, "true")))
+
+
+def test_what_a_runtime_that_hangs_has_started_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "dragon"
+    fake.write_text(f"#!/bin/bash\ntrap '' TERM\nsetsid tail -f {tmp_path}/watched & wait; sleep 600\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr("smartsim.adapters.wlm.dragon.runtime.shutil.which", lambda *_, **__: str(fake))
+    monkeypatch.setenv("SMARTSIM_DRAGON_STARTUP_TIMEOUT", "1500")
+    with leaving_nothing(tmp_path), Experiment("study", str(tmp_path), launcher="dragon") as exp:
+        with pytest.raises(LauncherError, match=r"did not start \(within 1.5 s\)"):
+            exp.start(exp.create_model("m", shell(exp, "true")))
+        assert processes_of(tmp_path) == []
 
 
 # In jobs of a scheduler

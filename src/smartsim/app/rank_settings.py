@@ -135,7 +135,7 @@ class FluxRunSettings(RankSettings, flux.FluxRunSettings):
 
 
 class DragonRunSettings(RankSettings, dragon.DragonRunSettings):
-    """An executable that a server of Dragon starts, on whole nodes of an allocation.
+    """An executable that a server of Dragon starts, on nodes of an allocation or on this machine.
 
     Args:
         exe: see `SrunSettings`; so for the others.

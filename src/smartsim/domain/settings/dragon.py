@@ -12,7 +12,7 @@ from smartsim.domain.settings.run_resources import ResourceOptions
 
 
 class DragonRunSettings(RankSettings):
-    """An executable that a server of Dragon starts, on whole nodes of an allocation.
+    """An executable that a server of Dragon starts, on nodes of an allocation or on this machine.
 
     No program is run for it: the options stand before the application's command for the server to be told.
 

@@ -17,10 +17,14 @@ from contextlib import suppress
 
 from smartsim.adapters.wlm.proc import stat_fields
 
+ENDING = 15.0
+"""Seconds in which a keeper that is asked to end has seen to it that nothing of the runtime is left."""
+
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _PARENT = 1  # fields of /proc/<pid>/stat counted from the one after the command name
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where the system has it
 _POOL = "DD"  # how the names of Dragon's files there begin
+_OBEY = 5  # seconds that the runtime has to end when it is asked to
 _GRACE = 2.0  # seconds that processes have to end by themselves when the runtime has
 _TICK = 0.01  # seconds between looks at processes whose ends nobody announces
 
@@ -40,9 +44,10 @@ def main() -> None:
     token_file, *runtime = sys.argv[1:]
     began = time.time()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    # Who asks the session to end means the runtime: this process sees to the rest. A handler, unlike a signal that is
-    # ignored, is not handed on to what it starts.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    # Who asks the session to end asks the runtime, too. This process stays, to see to it: what the runtime starts in
+    # sessions of its own nobody else would find.
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_OBEY))
+    signal.signal(signal.SIGALRM, lambda *_: _kill_others())
     child = subprocess.Popen(runtime, stdin=subprocess.DEVNULL)
     returncode = _wait(child)
     _end_others()
@@ -72,10 +77,14 @@ def _end_others() -> None:
         if pid:
             continue
         if time.monotonic() >= kill_at:
-            for descendant in _descendants(os.getpid()):
-                with suppress(ProcessLookupError):
-                    os.kill(descendant, signal.SIGKILL)
+            _kill_others()
         time.sleep(_TICK)
+
+
+def _kill_others() -> None:
+    for descendant in _descendants(os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(descendant, signal.SIGKILL)
 
 
 def _descendants(pid: int) -> list[int]:

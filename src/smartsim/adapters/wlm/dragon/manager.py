@@ -8,74 +8,25 @@ import os
 import secrets
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from smartsim.adapters.wlm.dragon.link import Link
+from smartsim.adapters.wlm.dragon.connected import Connected, Followed
 from smartsim.adapters.wlm.dragon.placement import FEATURE, wish_of
 from smartsim.adapters.wlm.dragon.runtime import Place, Runtime, Runtimes, join
-from smartsim.domain.errors import LauncherError, ShellError
-from smartsim.domain.lifecycle import Ended, JobEvent, Refused, Started
-from smartsim.domain.steps import Step
+from smartsim.domain.errors import LauncherError
+from smartsim.domain.lifecycle import JobEvent, Refused
 
 if TYPE_CHECKING:
     from smartsim.adapters.wlm.dragon.wire import Message
     from smartsim.adapters.wlm.inquiry import Log
+    from smartsim.domain.steps import Step
     from smartsim.ports.clock import Clock
     from smartsim.ports.file_system import FileSystem
     from smartsim.ports.workload_manager import Report, WorkloadManager
 
 RANKS = "dragon"
-_SILENCE = 180.0  # seconds without news of a submission, after which the runtime is given up
-_ANSWER = 10.0  # seconds that a server has to answer
-_END = 20.0  # seconds that a runtime has to end when it is not needed any more, or is broken
-_GRACE = 2.0  # seconds between asking it and forcing it then
-
-
-@dataclass(eq=False)
-class _Followed:
-    """A step that runs, or is about to.
-
-    Args:
-        step: the driver's.
-        name: which the server knows it by.
-        report: who wants to know of it.
-        runtime: where it runs.
-        is_started: whether its start was told.
-    """
-
-    step: Step
-    name: str
-    report: Report
-    runtime: _Runtime
-    is_started: bool = False
-
-
-@dataclass(eq=False)
-class _Runtime:
-    """A runtime with which this driver is connected.
-
-    Args:
-        name: of the step of the children that its keeper is.
-        place: where it is.
-        followed: the steps in it, by the server's names.
-        is_kept: whether the children follow its keeper.
-        is_over: whether it has ended, and left nothing.
-        is_submitting: whether a submission is not through.
-        news: how many messages have come.
-        answers: those that somebody waits for.
-    """
-
-    name: str
-    place: Place = field(init=False)
-    link: Link = field(init=False)
-    followed: dict[str, _Followed] = field(default_factory=dict)
-    is_kept: bool = False
-    is_over: bool = False
-    is_submitting: bool = False
-    news: int = 0
-    answers: list[Message] = field(default_factory=list)
+"""The kind of steps that run in a runtime (`Step.ranks`)."""
 
 
 class DragonWorkloadManager:
@@ -114,9 +65,9 @@ class DragonWorkloadManager:
         self._leaves_steps = leaves_steps
         self._owner = os.getpid()
         self._submitting = threading.Lock()
-        self._changed = threading.Condition()  # guards what follows
-        self._steps: dict[str, _Followed] = {}
-        self._connected: list[_Runtime] = []
+        self._lock = threading.Lock()  # guards what follows
+        self._steps: dict[str, tuple[Connected, Followed]] = {}
+        self._connected: list[Connected] = []
 
     def submit(self, steps: Sequence[Step], report: Report) -> None:
         """Start steps, in order, until one cannot be started."""
@@ -135,12 +86,11 @@ class DragonWorkloadManager:
 
     def stop(self, names: Collection[str], grace: float) -> None:
         """Have steps end: SIGTERM to all processes of their ranks, SIGKILL after the grace period."""
-        with self._changed:
-            followed = {name: self._steps[name] for name in names if name in self._steps}
-        for runtime in {step.runtime for step in followed.values()}:
-            own = [step.name for step in followed.values() if step.runtime is runtime]
-            runtime.link.send({"stop": own, "grace": float(grace)})
-        self._children.stop([name for name in names if name not in followed], grace)
+        with self._lock:
+            known = {name: self._steps[name] for name in names if name in self._steps}
+        for runtime in {runtime for runtime, _ in known.values()}:
+            runtime.stop([followed for its, followed in known.values() if its is runtime], grace)
+        self._children.stop([name for name in names if name not in known], grace)
 
     def attach(self, step: Step, handle: Mapping[str, object], report: Report) -> bool:
         """Take over a step that an earlier driver started."""
@@ -148,42 +98,34 @@ class DragonWorkloadManager:
         place = Place.of(words)
         if place is None or not isinstance(words, Mapping):
             return self._children.attach(step, handle, report)
-        try:
-            runtime = self._runtime_at(place)
-            if runtime is None:
-                found = Runtime(place, join(place, self._files), is_own=False)
-                runtime = self._open(_Runtime(f"runtime-{secrets.token_hex(4)}"), found)
-        except OSError:
-            return False
-        followed = _Followed(step, str(words.get("step")), report, runtime)
-        with self._changed:
-            self._steps[step.name] = runtime.followed[followed.name] = followed
-        answer = self._ask(runtime, {"follow": followed.name})
-        if answer is None or answer["id"] is None:
-            self._forget(followed)
-            return False
-        return True
+        with self._lock:
+            runtime = next((known for known in self._connected if known.place == place and known.is_open), None)
+        if runtime is None:
+            try:
+                runtime = self._open(self._new(), Runtime(place, join(place, self._files), is_own=False))
+            except OSError:
+                return False
+        followed = Followed(step, str(words.get("step")), report)
+        with self._lock:
+            self._steps[step.name] = runtime, followed
+        return runtime.follow(followed)
 
     def handle(self, name: str) -> Mapping[str, object]:
         """Return where the runtime of a step is, and what it is called there."""
-        with self._changed:
-            followed = self._steps.get(name)
-        if followed is None:
+        with self._lock:
+            known = self._steps.get(name)
+        if known is None:
             return self._children.handle(name)
-        return {"dragon": {**followed.runtime.place.words(), "step": followed.name}}
+        runtime, followed = known
+        return {"dragon": {**runtime.place.words(), "step": followed.name}}
 
     def close(self) -> None:
         """Follow the steps no longer. They go on; a runtime without any is seen to its end."""
-        with self._changed:
+        with self._lock:
             connected = list(self._connected)
         for runtime in connected:
-            answer = self._ask(runtime, {"leave": True})
-            runtime.link.close()
-            if answer is not None and answer["is_last"] and runtime.is_kept:
-                self._await_end(runtime)
+            runtime.leave()
         self._children.close()
-
-    # Submissions
 
     def _submit(self, steps: Sequence[Step], report: Report) -> None:
         if os.getpid() != self._owner:
@@ -197,18 +139,22 @@ class DragonWorkloadManager:
             except LauncherError as error:
                 report(steps[0].name, Refused(self._clock.now(), error))
                 return
-            accepted, refused = [], None
+            accepted: list[Followed] = []
+            words: list[Message] = []
+            refusal: LauncherError | None = None
             for step in steps:
                 try:
-                    accepted.append((step, self._words(step)))
+                    words.append(self._words(step))
                 except LauncherError as error:
-                    refused = step.name, error
+                    refusal = error
                     break
-            followed = [_Followed(step, step.name, report, runtime) for step, _ in accepted]
-            if followed:
-                self._start(runtime, followed, [words for _, words in accepted])
-            if refused is not None and all(step.is_started for step in followed):
-                report(refused[0], Refused(self._clock.now(), refused[1]))
+                accepted.append(Followed(step, step.name, report))
+            if accepted:
+                with self._lock:
+                    self._steps.update({followed.name: (runtime, followed) for followed in accepted})
+                runtime.start(accepted, words, is_left=self._leaves_steps)
+            if refusal is not None and all(followed.is_started for followed in accepted):
+                report(steps[len(accepted)].name, Refused(self._clock.now(), refusal))
 
     def _words(self, step: Step) -> Message:
         """Return a step as its server is told of it.
@@ -231,134 +177,32 @@ class DragonWorkloadManager:
             "wish": asdict(wish_of(step.launch)),
         }
 
-    def _start(self, runtime: _Runtime, followed: Sequence[_Followed], words: Sequence[Message]) -> None:
-        """Have a runtime start steps, and wait until it has, or has refused one."""
-        with self._changed:
-            runtime.is_submitting = True
-            for step in followed:
-                self._steps[step.name] = runtime.followed[step.name] = step
-            runtime.link.send({"submit": words, "environment": dict(os.environ), "is_left": self._leaves_steps})
-            while runtime.is_submitting and self._hears(runtime):
-                pass
-            if not runtime.is_submitting:
-                return
-        self._await_end(runtime, patience=0.0)
-
-    def _hears(self, runtime: _Runtime) -> bool:
-        """Return whether a runtime that starts steps says anything; called with the lock held."""
-        heard = runtime.news
-        return self._clock.wait_until(
-            self._changed, lambda: not runtime.is_submitting or runtime.news != heard, _SILENCE
-        )
-
-    # Runtimes
-
-    def _need_runtime(self) -> _Runtime:
+    def _need_runtime(self) -> Connected:
         """Return a runtime, which is started if need be.
 
         Raises:
             LauncherError: it does not start.
         """
-        with self._changed:
-            running = next((runtime for runtime in self._connected if runtime.link.is_open), None)
+        with self._lock:
+            self._connected = [runtime for runtime in self._connected if runtime.is_open]
+            running = next(iter(self._connected), None)
         if running is not None:
             return running
-        runtime = _Runtime(f"runtime-{secrets.token_hex(4)}")
-        found = self._runtimes.obtain(runtime.name, lambda _: self._over(runtime))
-        return self._open(runtime, found)
+        runtime = self._new()
+        return self._open(runtime, self._runtimes.obtain(runtime.name, lambda _: runtime.over()))
 
-    def _runtime_at(self, place: Place) -> _Runtime | None:
-        with self._changed:
-            return next((known for known in self._connected if known.place == place and known.link.is_open), None)
+    def _new(self) -> Connected:
+        name = f"runtime-{secrets.token_hex(4)}"
+        return Connected(name, self._children, self._clock, self._runtimes.tail, self._forget)
 
-    def _open(self, runtime: _Runtime, found: Runtime) -> _Runtime:
-        runtime.place, runtime.is_kept = found.place, found.is_own
-        if not found.is_own and found.place.host == self._host:
-            keeper = Step(runtime.name, (), (), {}, found.place.directory, "", "")
-            runtime.is_kept = self._children.attach(keeper, found.place.keeper, partial(self._keeper_told, runtime))
-        with self._changed:
-            runtime.link = Link(found.connection, partial(self._told, runtime), partial(self._lost, runtime))
+    def _open(self, runtime: Connected, found: Runtime) -> Connected:
+        runtime.open(found, self._host)
+        with self._lock:
             self._connected.append(runtime)
         return runtime
 
-    def _ask(self, runtime: _Runtime, question: Mapping[str, Any]) -> Message | None:
-        """Return the answer of a server; None if there is none."""
-        with self._changed:
-            runtime.link.send(question)
-            self._clock.wait_until(self._changed, lambda: bool(runtime.answers) or not runtime.link.is_open, _ANSWER)
-            return runtime.answers.pop() if runtime.answers else None
-
-    def _await_end(self, runtime: _Runtime, patience: float = _END) -> None:
-        """Wait until a runtime has ended, and end it when that takes too long."""
-        with self._changed:
-            for grace in (None, _GRACE):
-                if grace is not None and runtime.is_kept:
-                    self._children.stop([runtime.name], grace)
-                if self._clock.wait_until(self._changed, lambda: runtime.is_over, patience):
-                    return
-                patience = _END
-        self._over(runtime)
-
-    # What is told by servers, in the threads of links, and by the children, in theirs
-
-    def _told(self, runtime: _Runtime, message: Message) -> None:
-        followed = runtime.followed.get(message.get("step", ""))
-        event = message["event"]
-        now = self._clock.now()
-        if followed is not None and event in ("started", "followed") and message["id"] is not None:
-            followed.is_started = True
-            followed.report(followed.step.name, Started(now, str(message["id"])))
-        elif followed is not None and event == "ended":
-            self._forget(followed)
-            followed.report(followed.step.name, Ended(now, message["returncode"], message["reason"]))
-        elif followed is not None and event == "refused":
-            self._forget(followed)
-            step = followed.step
-            error = ShellError(f"Job step {step.name} failed to launch", step.argv, message["reason"])
-            followed.report(step.name, Refused(now, error))
-        with self._changed:
-            runtime.news += 1
-            if event == "submitted":
-                runtime.is_submitting = False
-                for untried in [known for known in runtime.followed.values() if not known.is_started]:
-                    self._forget(untried)  # one before it was refused
-            elif event in ("followed", "left"):
-                runtime.answers.append(message)
-            self._changed.notify_all()
-
-    def _lost(self, runtime: _Runtime) -> None:
-        """See a runtime to its end whose server is gone."""
-        with self._changed:
-            self._changed.notify_all()
-        self._await_end(runtime, _END if runtime.is_kept else 0.0)
-
-    def _keeper_told(self, runtime: _Runtime, _: str, event: JobEvent) -> None:
-        if isinstance(event, Ended):
-            self._over(runtime)
-
-    def _over(self, runtime: _Runtime) -> None:
-        """Tell of the ends of all steps of a runtime, after its own: nothing of it runs any more."""
-        with self._changed:
-            followed = list(runtime.followed.values())
-            for step in followed:
-                self._forget(step)
-            if runtime in self._connected:
-                self._connected.remove(runtime)
-        now = self._clock.now()
-        if followed:
-            why = f"The Dragon runtime that it ran in has ended: {self._runtimes.tail(runtime.place.directory)}"
-            for step in followed:
-                if step.is_started:
-                    step.report(step.step.name, Ended(now, None, why))
-            waiting = next((step for step in followed if not step.is_started), None)
-            if waiting is not None:
-                waiting.report(waiting.step.name, Refused(now, LauncherError(f"{waiting.step.name}: {why}")))
-        with self._changed:
-            runtime.is_over, runtime.is_submitting = True, False
-            self._changed.notify_all()
-
-    def _forget(self, followed: _Followed) -> None:
-        with self._changed:
-            followed.runtime.followed.pop(followed.name, None)
-            if self._steps.get(followed.step.name) is followed:
+    def _forget(self, followed: Followed) -> None:
+        with self._lock:
+            known = self._steps.get(followed.step.name)
+            if known is not None and known[1] is followed:
                 del self._steps[followed.step.name]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LOOPBACK = "127.0.0.1"
 _DISCARD = 9  # the port of a service that need not be there: nothing is sent
 _ANSWER = 10.0  # seconds that a server has to prove that it knows the token, and to answer
-_GRACE = 5.0  # seconds that a runtime which does not start has to end
+_GRACE = 5.0  # seconds that a runtime has to end by itself when its server is gone
 _TAIL = 2000  # bytes of a runtime's output in an error
 _LOCK = "lock"  # in the directory of runtimes
 _POINTER = "server.json"  # in the directory of runtimes: where the latest one listens
@@ -225,11 +225,11 @@ class Runtimes:
             host, port = ask(connection, hello, _ANSWER)["address"]
         except BaseException as error:
             is_late = not over.wait(_GRACE if isinstance(error, OSError) else 0.0)
-            self._children.stop([step.name], _GRACE)
-            over.wait(_GRACE + _ANSWER)
+            self._children.stop([step.name], keeper.ENDING)
+            over.wait(keeper.ENDING + _GRACE)
             if not isinstance(error, LauncherError | OSError):
                 raise
-            how = f"within {self._timeout:.0f} s" if is_late else ""
+            how = f"within {self._timeout:g} s" if is_late else ""
             for event in outcome:
                 if isinstance(event, Refused):
                     raise event.error from error

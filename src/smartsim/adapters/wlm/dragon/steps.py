@@ -196,6 +196,7 @@ class Steps:
             return None
         rank = step.ranks[index]
         rank.peer, rank.stage = peer, Stage.READY
+        step.report("progress")
         self._proceed()
         return rank
 
