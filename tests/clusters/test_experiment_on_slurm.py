@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from driver_scripts import told_in_allocation
 from schedulers import Slurm
 from smartsim import Experiment
 from smartsim.adapters.database.valkey import ValkeyServer
@@ -61,22 +60,7 @@ print(socket.gethostname(), client.get_tensor(f"{name}_out").tolist())
 
 def drive(slurm: Slurm, directory: Path, script: str, *allocation: str) -> dict[str, Any]:
     """Run a driver script in an allocation, and return what it tells."""
-    path = directory / "driver.py"
-    path.write_text(f"{BEGIN}\n{dedent(script)}\nprint(json.dumps(told))\n")
-    command = [
-        "salloc",
-        "--quiet",
-        "--time=5",
-        "--mem=1800",
-        *allocation,
-        f"--chdir={directory}",
-        sys.executable,
-        str(path),
-    ]
-    result = slurm.run(*command)
-    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
-    told: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return told
+    return told_in_allocation(slurm, directory, BEGIN, script, *allocation)
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from driver_scripts import told_in_allocation
 from mpi_libraries import Mpi, ranks_in
 from schedulers import Slurm
 from smartsim import Experiment
@@ -63,15 +62,9 @@ def found(mpi: Mpi, monkeypatch: pytest.MonkeyPatch) -> Mpi:
 
 def drive(slurm: Slurm, mpi: Mpi, program: str, directory: Path, script: str) -> dict[str, Any]:
     """Run a driver script in an allocation of two nodes, and return what it tells."""
-    path = directory / "driver.py"
-    path.write_text(f"{BEGIN}\n{dedent(script)}\nprint(json.dumps(told))\n")
     given = {"program": program, "awkward": AWKWARD, "telling": TELLING, "mpi": mpi.slurm}
-    nodes = ["--nodes=2", "--ntasks-per-node=4", "--mem=1800"]
-    command = ["salloc", "--quiet", "--time=5", *nodes, f"--chdir={directory}"]
-    result = slurm.run(*command, sys.executable, str(path), json.dumps(given))
-    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
-    told: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return told
+    nodes = ("--nodes=2", "--ntasks-per-node=4")
+    return told_in_allocation(slurm, directory, BEGIN, script, *nodes, arguments=(json.dumps(given),))
 
 
 def assert_spread(slurm: Slurm, text: str, each: int = 2) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections import Counter
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from driver_scripts import told_in_allocation
 from mpi_libraries import MPICH, OPEN_MPI, Mpi
 from schedulers import Slurm
 
@@ -35,13 +33,7 @@ exp = Experiment("study", os.getcwd(), launcher="slurm")
 
 def drive(slurm: Slurm, directory: Path, script: str, *allocation: str) -> dict[str, Any]:
     """Run a driver script in an allocation, and return what it tells."""
-    path = directory / "driver.py"
-    path.write_text(f"{BEGIN}\n{dedent(script)}\nprint(json.dumps(told))\n")
-    command = ["salloc", "--quiet", "--time=5", "--mem=1800", *allocation, f"--chdir={directory}"]
-    result = slurm.run(*command, sys.executable, str(path))
-    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
-    told: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return told
+    return told_in_allocation(slurm, directory, BEGIN, script, *allocation)
 
 
 def test_members_wait_for_room_and_are_seen_to_wait(slurm: Slurm, tmp_path: Path) -> None:

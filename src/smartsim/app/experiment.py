@@ -22,7 +22,7 @@ from smartsim.app.logs import ExperimentLogs, ctx_exp_path, get_logger
 from smartsim.app.manifest import ManifestFile
 from smartsim.app.model import Model
 from smartsim.app.orchestrator import Orchestrator
-from smartsim.app.preview import Format, Preview, Verbosity, check_format, check_verbosity
+from smartsim.app.preview import Format, Preview, Verbosity, check_format
 from smartsim.app.preview_text import render_json, render_text, write_preview
 from smartsim.app.progress import wait_with_progress
 from smartsim.app.recording import Recorder, opened
@@ -392,7 +392,7 @@ class Experiment(EntityFactory):
         Example:
             >>> exp.preview(model, verbosity_level="developer")  # doctest: +SKIP
         """
-        verbosity, form = check_verbosity(verbosity_level), check_format(output_format)
+        verbosity, form = Verbosity(verbosity_level), check_format(output_format)
         manifest = self._manifest(args)
         if verbosity is Verbosity.INFO:
             get_logger(__name__).warning(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from smartsim.app.model import Model
     from smartsim.app.orchestrator import Orchestrator
     from smartsim.domain.client_environment import Endpoint
+    from smartsim.domain.database import ShardPlan
     from smartsim.domain.ml_objects import DBObject
     from smartsim.domain.settings.batch import BatchSettings
     from smartsim.domain.steps import Batch, Step
@@ -53,15 +54,6 @@ class Format(StrEnum):
 
     PLAINTEXT = "plain_text"
     JSON = "json"
-
-
-def check_verbosity(verbosity: Verbosity | str) -> Verbosity:
-    """Return a verbosity, given as such or as its name.
-
-    Raises:
-        ValueError: there is none of that name.
-    """
-    return Verbosity(verbosity)
 
 
 def check_format(output_format: Format | str) -> Format:
@@ -116,7 +108,7 @@ class Preview:
         sections = {
             "Active Infrastructure": [_active(database) for database in self._running],
             "Orchestrators": [self._database(database) for database in manifest.databases],
-            "Models": [self._model(model, f"model/{model.name}", None) for model in manifest.models],
+            "Models": [self._model(model) for model in manifest.models],
             "Ensembles": [self._ensemble(ensemble) for ensemble in manifest.ensembles],
         }
         described["Entity Preview"] = {title: entries for title, entries in sections.items() if entries}
@@ -128,7 +120,8 @@ class Preview:
             text = f"WARNING: Cannot preview {database.name}, because it is already started."
             return {"Database Identifier": database.name, "Note": text}
         batch = self._batch(database.name, f"database/{database.name}", database.path, database.batch_settings)
-        steps = [self._shard(database, index, batch) for index in range(database.num_servers)]
+        plans = database.plan((), database.port, announcements=posixpath.join(database.path, database.name))
+        steps = [self._shard(database, plan, index, batch) for index, plan in enumerate(plans)]
         return {
             "Database Identifier": database.name,
             "Path": database.path,
@@ -141,8 +134,7 @@ class Preview:
             **self._commands(steps, batch),
         }
 
-    def _shard(self, database: Orchestrator, index: int, batch: Batch | None) -> Step:
-        plan = database.plan((), database.port, announcements=posixpath.join(database.path, database.name))[index]
+    def _shard(self, database: Orchestrator, plan: ShardPlan, index: int, batch: Batch | None) -> Step:
         credentials = Credentials(ADMINISTRATOR, "")
         command = self._adapters.database_server.command(plan, credentials)
         settings = database.shard_settings(command.argv, index, self._adapters.nodes)
@@ -152,7 +144,7 @@ class Preview:
         place = f"ensemble/{ensemble.name}"
         batch = self._batch(ensemble.name, place, ensemble.path, ensemble.batch_settings)
         steps = [self._application(member, f"{place}/{member.name}", batch) for member in ensemble.models]
-        members = [self._model(member, f"{place}/{member.name}", batch) for member in ensemble.models]
+        members = [self._application_fields(member, step) for member, step in zip(ensemble.models, steps, strict=True)]
         return {
             "Ensemble Name": ensemble.name,
             "Path": ensemble.path,
@@ -163,11 +155,17 @@ class Preview:
             "Models": members,
         }
 
-    def _model(self, model: Model, place: str, batch: Batch | None) -> dict[str, Any]:
-        own = batch is None and model.batch_settings is not None
-        if own:
-            batch = self._batch(model.name, place, model.path, model.batch_settings)
+    def _model(self, model: Model) -> dict[str, Any]:
+        place = f"model/{model.name}"
+        batch = self._batch(model.name, place, model.path, model.batch_settings)
         step = self._application(model, place, batch)
+        return {
+            **self._application_fields(model, step),
+            **_batch_fields(model.batch_settings),
+            **({"Batch Script": self._script(batch, [step])} if batch is not None else {}),
+        }
+
+    def _application_fields(self, model: Model, step: Step) -> dict[str, Any]:
         settings = model.run_settings
         return {
             "Model Name": model.name,
@@ -176,14 +174,13 @@ class Preview:
             "Executable Arguments": list(settings.exe_args),
             "Run Command": settings.run_command,
             "Run Arguments": _words(settings.run_args),
-            **(_batch_fields(model.batch_settings) if own else {}),
             "Model Parameters": _words(model.params),
             **_files(model),
             **_colocated(model),
             **_ml_objects(model),
             "Key Prefix": model.name if model.query_key_prefixing() else None,
             "Client Configuration": self._client(model),
-            **self._commands([step], batch if own else None),
+            **self._commands([step], None),
         }
 
     def _application(self, model: Model, place: str, batch: Batch | None) -> Step:

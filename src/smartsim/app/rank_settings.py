@@ -203,7 +203,7 @@ class _MpiCommandSettings(RankSettings, mpi.MpiCommandSettings):
 
 class _MpiSettings(_MpiCommandSettings, mpi.MpiSettings):
     def _examine(self, command: str, runner: ProcessRunner) -> None:
-        self.flavour = mpi.mpi_flavour(_said(command, "--version", runner)) or mpi.MpiFlavour.OPEN_MPI
+        self.flavour = flavour_of(command, runner) or mpi.MpiFlavour.OPEN_MPI
 
 
 class MpirunSettings(_MpiSettings, mpi.MpirunSettings):
@@ -249,6 +249,11 @@ class OrterunSettings(_MpiSettings, mpi.OrterunSettings):
 
 class PalsMpiexecSettings(_MpiCommandSettings, pals.PalsMpiexecSettings):
     """An executable that the mpiexec of PALS starts; see `MpiexecSettings` for the arguments."""
+
+
+def flavour_of(command: str, runner: ProcessRunner) -> mpi.MpiFlavour | None:
+    """Return whose program it is that starts ranks of MPI, as its ``--version`` tells; None when that does not."""
+    return mpi.mpi_flavour(_said(command, "--version", runner))
 
 
 def _said(command: str, question: str, runner: ProcessRunner) -> str:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from smartsim.adapters.wlm.local import LocalWorkloadManager
 from smartsim.app.logs import get_logger
-from smartsim.domain.errors import LauncherError, ShellError, SSUnsupportedError
+from smartsim.domain.errors import LauncherError, SSUnsupportedError
 from smartsim.domain.resources import Node
 
 if TYPE_CHECKING:
     from smartsim.adapters.wlm.scheduler import Scheduler
-    from smartsim.domain.settings.mpi import MpiFlavour
     from smartsim.domain.steps import Batch, Step
     from smartsim.ports.clock import Clock
     from smartsim.ports.file_system import FileSystem
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _DRAGON_HOSTS = ("slurm", "pbs")  # the schedulers in whose allocations Dragon finds its nodes
 _DRAGON_MEMBER = (sys.executable, "-P", "-m", "smartsim.app.dragon_member")
-_PATIENCE = 10.0  # seconds that a program has to say which version it is
 
 
 def workload_manager(
@@ -78,13 +76,15 @@ def workload_manager(
     if nodes:
         import psutil
 
+        from smartsim.app.rank_settings import flavour_of
+
         children = PlacingWorkloadManager(
             children,
             nodes,
             host,
             files,
             clock,
-            lambda program: _flavour(program, processes),
+            lambda program: flavour_of(program, processes),
             binds=numbers_are_cores(nodes, host, psutil.cpu_count(logical=False) or 0),
         )
     return ScheduledWorkloadManager(children, jobs), tuple(node.name for node in nodes)
@@ -199,16 +199,6 @@ def _nodes(launcher: str, environment: Mapping[str, str], processes: ProcessRunn
             f"What the nodes of this job have cannot be told: {error}. Steps are started at once, and may share CPUs"
         )
         return ()
-
-
-def _flavour(program: str, processes: ProcessRunner) -> MpiFlavour | None:
-    from smartsim.domain.settings.mpi import mpi_flavour
-
-    try:
-        answer = processes.run((program, "--version"), _PATIENCE)
-    except ShellError:
-        return None
-    return mpi_flavour(f"{answer.stdout}\n{answer.stderr}")
 
 
 def _scheduler(launcher: str) -> Scheduler:

@@ -5,6 +5,7 @@ Models as the database takes them are made in `smartsim.ml.tf`, `smartsim.ml.tor
 
 from __future__ import annotations
 
-from smartsim.app.training_data import DataDownloader, DataInfo, TrainingDataUploader, form_name
+from smartsim.app.training_data import DataInfo, TrainingDataUploader, form_name
+from smartsim.app.training_samples import DataDownloader
 
 __all__ = ["DataDownloader", "DataInfo", "TrainingDataUploader", "form_name"]

@@ -73,16 +73,13 @@ class QsubBatchSettings(BatchSettings):
 
     @resources.setter
     def resources(self, resources: Mapping[str, str | int]) -> None:
-        if not isinstance(resources, Mapping):
-            raise TypeError(f"resources must be a dict of name to value, not {resources!r}")
-        for name, value in resources.items():
-            if not isinstance(name, str) or not isinstance(value, str | int):
-                raise TypeError(f"resources[{name!r}] must be a str or int under a str, not {value!r}")
-            if name in _COUNTS:
-                integer(f"the resource {name}", value, at_least=1)
-        if all(name in resources for name in _COUNTS):
+        checked = values.resources(resources)
+        for name in _COUNTS:
+            if name in checked:
+                integer(f"the resource {name}", checked[name], at_least=1)
+        if all(name in checked for name in _COUNTS):
             raise SSConfigError("the resources select and nodes exclude each other: give one of them")
-        self._resources = dict(resources)
+        self._resources = checked
 
     def set_resource(self, resource_name: str, value: str | int) -> None:
         """Set a resource that ``-l`` asks for.

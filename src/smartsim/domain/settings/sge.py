@@ -70,12 +70,7 @@ class SgeQsubBatchSettings(BatchSettings):
 
     @resources.setter
     def resources(self, resources: Mapping[str, str | int]) -> None:
-        if not isinstance(resources, Mapping):
-            raise TypeError(f"resources must be a dict of name to value, not {resources!r}")
-        for name, value in resources.items():
-            if not isinstance(name, str) or not isinstance(value, str | int):
-                raise TypeError(f"resources[{name!r}] must be a str or int under a str, not {value!r}")
-        self._resources = dict(resources)
+        self._resources = values.resources(resources)
 
     def set_resource(self, resource_name: str, value: str | int) -> None:
         """Set a resource that ``-l`` asks for.

@@ -203,6 +203,20 @@ def option_words(options: Mapping[str, Option]) -> list[str]:
     return words
 
 
+def resources(value: object) -> dict[str, str | int]:
+    """Return the resources that a batch job asks for as a new dictionary.
+
+    Raises:
+        TypeError: it is not a dictionary of name to string or integer.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"resources must be a dict of name to value, not {value!r}")
+    for name, amount in value.items():
+        if not isinstance(name, str) or not isinstance(amount, str | int):
+            raise TypeError(f"resources[{name!r}] must be a str or int under a str, not {amount!r}")
+    return dict(value)
+
+
 def listed(settings: Mapping[str, Option]) -> str:
     """Return options as text for people: one line each, indented by a tab."""
     return "\n".join(f"\t{name} = {value}" for name, value in settings.items())

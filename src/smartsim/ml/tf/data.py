@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from smartsim.app.training_data import DataDownloader, to_categorical
+from smartsim.app.training_samples import DataDownloader, to_categorical
 
 
 class _Generator(DataDownloader, keras.utils.PyDataset):  # type: ignore[misc]

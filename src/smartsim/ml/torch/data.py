@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader as TorchDataLoader
 from torch.utils.data import IterableDataset, get_worker_info
 
-from smartsim.app.training_data import DataDownloader
+from smartsim.app.training_samples import DataDownloader
 
 
 class _Generator(DataDownloader, IterableDataset[Any]):
