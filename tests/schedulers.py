@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import time
@@ -13,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from readiness import is_readable
 
 RUN = Path(__file__).parent / "clusters" / "run.sh"
 DEADLINE = 90.0
@@ -89,7 +90,7 @@ class Cluster(ABC):
 
     def _expect(self, answer: str) -> None:
         assert self._process.stdout
-        ready, _, _ = select.select([self._process.stdout], [], [], DEADLINE)
+        ready = is_readable(self._process.stdout, DEADLINE)
         line = self._process.stdout.readline().decode().strip() if ready else "nothing in time"
         errors = (self.directory / "errors").read_text(errors="replace")
         assert line == answer, f"the cluster in {self.directory} said {line!r} instead of {answer!r}\n{errors}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import redis
 
+from readiness import is_readable
 from servers import DEADLINE, Server, free_port, running_server, scripted_server
 from smartsim.adapters.tensors.async_connection import AsyncTensorConnection, connect_async
 from smartsim.adapters.tensors.connecting import connect
@@ -205,7 +205,7 @@ def test_a_connection_with_bytes_that_nobody_asked_for_is_not_used(connecting: C
             asked.set()
             sock = each.connection._sock
             assert sock is not None
-            assert select.select([sock], [], [], DEADLINE)[0]
+            assert is_readable(sock, DEADLINE)
             assert not each.connection.is_alive()
         finally:
             each.connection.disconnect()

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import select
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from readiness import is_readable
 from smartsim.adapters.database.valkey import ValkeyServer
 from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.app import colocated, colocated_supervisor
@@ -154,7 +154,7 @@ def node(make: Prepare) -> Node:
 def line_of(rank: subprocess.Popen[str]) -> str:
     """Return the next line of a rank."""
     assert rank.stdout is not None
-    assert select.select([rank.stdout], [], [], DEADLINE)[0], "the rank says nothing"
+    assert is_readable(rank.stdout, DEADLINE), "the rank says nothing"
     return rank.stdout.readline().strip()
 
 

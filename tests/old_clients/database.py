@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import redis
 
 from database_clusters import connect_node, join
 from module_server import MODULE
+from readiness import is_readable
 from servers import Server, free_port, running_server
 from smartsim.domain.addresses import Address
 
@@ -117,8 +117,7 @@ def _running_worker(address: Address, directory: Path) -> Iterator[None]:
     os.close(writable)
     try:
         with open(readable, "rb") as pipe:
-            told, _, _ = select.select([pipe], [], [], DEADLINE)
-            assert told, "the worker did not become ready"
+            assert is_readable(pipe, DEADLINE), "the worker did not become ready"
             assert pipe.read(1), f"the worker ended:\n{log.read_text(errors='replace')}"
         yield
     finally:

@@ -144,6 +144,8 @@ def _wait_ended(processes: Collection[OwnProcess], timeout: float) -> None:
             continue
         try:
             if identity(process.pid) == process.identity:
-                select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+                ended = select.poll()  # `select` takes no descriptors from 1024 on
+                ended.register(descriptor, select.POLLIN)
+                ended.poll(max(0.0, deadline - time.monotonic()) * 1e3)
         finally:
             os.close(descriptor)
