@@ -61,6 +61,12 @@ def db(shared: Server) -> Iterator[redis.Redis]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def lasting_db(shared: Server) -> redis.Redis:
+    """A client of the shared server for tests of many examples; what they leave there is theirs to name."""
+    return shared.client()
+
+
 @pytest.fixture
 def client(shared: Server) -> Iterator[Peer]:
     """A client of the shared server that sends and receives step by step."""

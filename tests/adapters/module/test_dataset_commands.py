@@ -25,7 +25,6 @@ from module_datasets import (
     read,
     used_memory,
 )
-from module_server import Server
 from scripted_worker import Output, Peer, ScriptedWorker, store
 
 LENGTH = "data length does not match tensor shape and type"
@@ -85,10 +84,9 @@ def test_a_dataset_without_tensors(db: redis.Redis) -> None:
     st.dictionaries(st.binary().filter(lambda field: field != b".tensor_names"), st.binary(), max_size=4),
 )
 def test_any_dataset_comes_back(
-    shared: Server, stem: bytes, tensors: dict[bytes, tuple[str, list[int], bool]], fields: dict[bytes, bytes]
+    lasting_db: redis.Redis, stem: bytes, tensors: dict[bytes, tuple[str, list[int], bool]], fields: dict[bytes, bytes]
 ) -> None:
-    db = shared.client()
-    db.flushall()
+    lasting_db.flushall()
     blobs = [b""]
     expected = []
     for number, (dtype, shape, joined) in enumerate(tensors.values()):
@@ -105,14 +103,14 @@ def test_any_dataset_comes_back(
     stored = {**fields, b".tensor_names": names_field(list(tensors))}
     words = [word for field in stored.items() for word in field]
     rest = [layouts, *blobs] if tensors else []
-    assert db.execute_command("AI._DATASETPUT", stem + b".meta", 0, len(stored), *words, *rest) == b"OK"
-    found, found_layouts, *found_blobs = db.execute_command("AI._DATASETGET", stem + b".meta")
+    assert lasting_db.execute_command("AI._DATASETPUT", stem + b".meta", 0, len(stored), *words, *rest) == b"OK"
+    found, found_layouts, *found_blobs = lasting_db.execute_command("AI._DATASETGET", stem + b".meta")
     assert dict(zip(found[::2], found[1::2], strict=True)) == stored
     assert found_layouts == layouts
     assert b"".join(found_blobs) == b"".join(expected)
     for name, data in zip(tensors, expected, strict=True):
-        assert db.execute_command("AI.TENSORGET", stem + b"." + name, "BLOB") == data
-    assert db.dbsize() == 1 + len(tensors)
+        assert lasting_db.execute_command("AI.TENSORGET", stem + b"." + name, "BLOB") == data
+    assert lasting_db.dbsize() == 1 + len(tensors)
 
 
 # Parts of a blob

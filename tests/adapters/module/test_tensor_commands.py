@@ -58,37 +58,38 @@ def word(name: str, element: Any) -> str:
 
 @few
 @given(ARRAYS, st.binary())
-def test_any_blob_comes_back_as_it_was(shared: Server, case: tuple[str, np.ndarray[Any, Any]], key: bytes) -> None:
+def test_any_blob_comes_back_as_it_was(
+    lasting_db: redis.Redis, case: tuple[str, np.ndarray[Any, Any]], key: bytes
+) -> None:
     name, array = case
-    db = shared.client()
-    assert put(db, key, name, *array.shape, "BLOB", array.tobytes()) == b"OK"
-    assert get(db, key) == [b"dtype", name.encode(), b"shape", list(array.shape), b"blob", array.tobytes()]
-    assert get(db, key, "BLOB") == array.tobytes()
+    assert put(lasting_db, key, name, *array.shape, "BLOB", array.tobytes()) == b"OK"
+    assert get(lasting_db, key) == [b"dtype", name.encode(), b"shape", list(array.shape), b"blob", array.tobytes()]
+    assert get(lasting_db, key, "BLOB") == array.tobytes()
 
 
 @few
 @given(ARRAYS)
-def test_values_and_blob_are_two_ways_to_say_the_same(shared: Server, case: tuple[str, np.ndarray[Any, Any]]) -> None:
+def test_values_and_blob_are_two_ways_to_say_the_same(
+    lasting_db: redis.Redis, case: tuple[str, np.ndarray[Any, Any]]
+) -> None:
     name, array = case
-    db = shared.client()
-    put(db, "values", name, *array.shape, "VALUES", *(word(name, element) for element in array.flat))
-    np.testing.assert_array_equal(np.frombuffer(get(db, "values", "BLOB"), DTYPES[name]), array.ravel())
-    put(db, "blob", name, *array.shape, "BLOB", array.tobytes())
-    np.testing.assert_array_equal(np.array(get(db, "blob", "VALUES"), DTYPES[name]), array.ravel())
+    put(lasting_db, "values", name, *array.shape, "VALUES", *(word(name, element) for element in array.flat))
+    np.testing.assert_array_equal(np.frombuffer(get(lasting_db, "values", "BLOB"), DTYPES[name]), array.ravel())
+    put(lasting_db, "blob", name, *array.shape, "BLOB", array.tobytes())
+    np.testing.assert_array_equal(np.array(get(lasting_db, "blob", "VALUES"), DTYPES[name]), array.ravel())
 
 
 @few
 @given(st.lists(WITHOUT_NUL, min_size=1, max_size=20))
-def test_strings_come_back_as_values_and_as_blob(shared: Server, texts: list[bytes]) -> None:
-    db = shared.client()
+def test_strings_come_back_as_values_and_as_blob(lasting_db: redis.Redis, texts: list[bytes]) -> None:
     blob = b"".join(text + b"\0" for text in texts)
-    put(db, "values", "STRING", len(texts), "VALUES", *texts)
-    assert get(db, "values", "BLOB") == blob
-    put(db, "terminated", "STRING", len(texts), "VALUES", *(text + b"\0" for text in texts))
-    assert get(db, "terminated", "BLOB") == blob
-    put(db, "blob", "STRING", len(texts), "BLOB", blob)
-    assert get(db, "blob", "VALUES") == texts
-    assert get(db, "blob", "META", "VALUES") == [b"dtype", b"STRING", b"shape", [len(texts)], b"values", texts]
+    put(lasting_db, "values", "STRING", len(texts), "VALUES", *texts)
+    assert get(lasting_db, "values", "BLOB") == blob
+    put(lasting_db, "terminated", "STRING", len(texts), "VALUES", *(text + b"\0" for text in texts))
+    assert get(lasting_db, "terminated", "BLOB") == blob
+    put(lasting_db, "blob", "STRING", len(texts), "BLOB", blob)
+    assert get(lasting_db, "blob", "VALUES") == texts
+    assert get(lasting_db, "blob", "META", "VALUES") == [b"dtype", b"STRING", b"shape", [len(texts)], b"values", texts]
 
 
 @pytest.mark.parametrize("name", sorted(DTYPES))

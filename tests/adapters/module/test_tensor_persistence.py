@@ -181,19 +181,20 @@ def test_a_truncated_tensor_is_refused(db: redis.Redis, arguments: list[Any]) ->
 
 @settings(deadline=None, max_examples=500)
 @given(st.sampled_from(sorted(TENSORS)), st.data())
-def test_no_corruption_harms_the_server(shared: Server, name: bytes, data: st.DataObject) -> None:
-    db = shared.client()
-    body, version = dump_of(db, *TENSORS[name])
+def test_no_corruption_harms_the_server(lasting_db: redis.Redis, name: bytes, data: st.DataObject) -> None:
+    body, version = dump_of(lasting_db, *TENSORS[name])
     front = bytearray(body[:64])
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(min(10, len(front) - 1), len(front) - 1))
         front[at] = data.draw(st.integers(0, 255))
     try:
-        db.restore("maybe", 0, sealed(bytes(front) + body[64:], version), replace=True)
+        lasting_db.restore("maybe", 0, sealed(bytes(front) + body[64:], version), replace=True)
     except redis.ResponseError:
         return
-    reply = db.execute_command("AI.TENSORGET", "maybe")  # what was accepted is a whole tensor
-    assert reply == (db.execute_command("DEBUG", "RELOAD") and db.execute_command("AI.TENSORGET", "maybe"))
+    reply = lasting_db.execute_command("AI.TENSORGET", "maybe")  # what was accepted is a whole tensor
+    assert reply == (
+        lasting_db.execute_command("DEBUG", "RELOAD") and lasting_db.execute_command("AI.TENSORGET", "maybe")
+    )
 
 
 def test_a_corrupt_file_stops_the_start_with_a_reason(serve: Callable[..., Server]) -> None:
