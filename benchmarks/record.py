@@ -98,7 +98,7 @@ def sample_cpu() -> float:
     """Return the seconds of CPU that one sample of a database takes."""
     from smartsim.adapters.database.valkey import ValkeyServer
     from smartsim.adapters.filesystem.posix import PosixFileSystem
-    from smartsim.app.telemetry import tables
+    from smartsim.app.database_samples import tables
 
     with tempfile.TemporaryDirectory() as directory, Experiment("bench", directory) as exp:
         database = exp.create_database(port=0, interface="lo")
@@ -109,7 +109,7 @@ def sample_cpu() -> float:
         server, files = ValkeyServer(), PosixFileSystem()
 
         def sample() -> None:
-            usage = server.usage(shard.address, service.credentials, 5.0)
+            usage = server.usage(shard.address, service.credentials, 5.0, lists_clients=True)
             for name, (_, rows) in tables(usage, 0).items():
                 files.append(f"{directory}/{name}", "".join(f"{row}\n" for row in rows).encode())
 

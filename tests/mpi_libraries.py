@@ -58,8 +58,8 @@ class Mpi:
         return str(program)
 
 
-# UCX has addresses of several kilobytes. Slurm reads a request of PMI-1 at once, up to 1024 bytes, and parts of an address,
-# with what is around them, are longer wherever they do not compress well. Those of libfabric have 16 bytes.
+# UCX has addresses of several kilobytes. Slurm reads a request of PMI-1 at once, up to 1024 bytes, and parts of an
+# address, with what is around them, are longer where they do not compress well. Those of libfabric have 16 bytes.
 MPICH = Mpi("mpich", {"MPIR_CVAR_CH4_NETMOD": "ofi"}, "pmi2")
 # As root, with more ranks than the machine has cores.
 OPEN_MPI = Mpi(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from smartsim.embedding import Entry, FileSystem, Placing
+from smartsim.embedding import Entry, FileSystem, Part, Placing
 
 
 class TenantFileSystem:
@@ -26,6 +26,10 @@ class TenantFileSystem:
         """Return what stands at a path."""
         return self._inner.inspect(path)
 
+    def names(self, directory: str) -> Sequence[str]:
+        """Return the names of what stands in a directory."""
+        return self._inner.names(directory)
+
     def walk(self, directory: str) -> Sequence[str]:
         """Return every path below a directory."""
         return self._inner.walk(directory)
@@ -33,6 +37,10 @@ class TenantFileSystem:
     def read(self, path: str, last: int | None = None) -> bytes:
         """Return a file's content, or its end."""
         return self._inner.read(path, last)
+
+    def read_range(self, path: str, offset: int, limit: int) -> Part:
+        """Return a part of a file."""
+        return self._inner.read_range(path, offset, limit)
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file of the tenant's."""

@@ -11,9 +11,10 @@ from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Refused, Resumed,
 from smartsim.domain.steps import Step
 from smartsim.ports.clock import Clock
 from smartsim.ports.connect import Connect
+from smartsim.ports.control_channel import ControlChannel
 from smartsim.ports.database_server import DatabaseServer
 from smartsim.ports.event_log import EventLog, Record
-from smartsim.ports.file_system import Entry, FileSystem, Kind, Placing
+from smartsim.ports.file_system import Entry, FileSystem, Kind, Part, Placing
 from smartsim.ports.model_runtime import (
     LoadedModel,
     LoadedScript,
@@ -25,7 +26,9 @@ from smartsim.ports.model_runtime import (
 )
 from smartsim.ports.model_serializer import ModelSerializer, SerializedModel
 from smartsim.ports.network import Network
+from smartsim.ports.process_meter import ProcessMeter, ProcessUsage
 from smartsim.ports.process_runner import Completed, ProcessRunner
+from smartsim.ports.telemetry_export import TelemetryExport
 from smartsim.ports.tensor_store import TensorStore
 from smartsim.ports.work_source import WorkSource
 from smartsim.ports.workload_manager import Report, WorkloadManager
@@ -35,6 +38,7 @@ __all__ = [
     "Clock",
     "Completed",
     "Connect",
+    "ControlChannel",
     "DatabaseServer",
     "Ended",
     "Entry",
@@ -50,8 +54,11 @@ __all__ = [
     "ModelSerializer",
     "Network",
     "Parallelism",
+    "Part",
     "Placing",
+    "ProcessMeter",
     "ProcessRunner",
+    "ProcessUsage",
     "Queued",
     "Record",
     "Refused",
@@ -62,6 +69,7 @@ __all__ = [
     "Started",
     "Step",
     "Suspended",
+    "TelemetryExport",
     "TensorStore",
     "WorkSource",
     "WorkloadManager",

@@ -21,11 +21,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from smartsim.adapters.clock.virtual import VirtualClock
+from smartsim.adapters.control.in_memory import InMemoryControlChannel
 from smartsim.adapters.database.in_memory import PROGRAM, InMemoryDatabaseServer
 from smartsim.adapters.eventlog.in_memory import InMemoryEventLog
 from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
 from smartsim.adapters.network.virtual import VirtualNetwork
-from smartsim.adapters.process.scripted import ScriptedProcessRunner
+from smartsim.adapters.process.scripted import ScriptedProcessMeter, ScriptedProcessRunner
+from smartsim.adapters.telemetry.in_memory import InMemoryTelemetryExport
 from smartsim.adapters.wlm.scripted import Script, ScriptedMachine, ScriptedWorkloadManager
 from smartsim.app.bootstrap import Adapters
 from smartsim.domain.steps import Step
@@ -42,13 +44,16 @@ __all__ = [
     "AffineRuntime",
     "AffineSerializer",
     "AsyncInMemoryTensorStore",
+    "InMemoryControlChannel",
     "InMemoryDatabaseServer",
     "InMemoryEventLog",
     "InMemoryFileSystem",
+    "InMemoryTelemetryExport",
     "InMemoryTensorStore",
     "InMemoryWorkSource",
     "Script",
     "ScriptedMachine",
+    "ScriptedProcessMeter",
     "ScriptedProcessRunner",
     "ScriptedWorkloadManager",
     "VirtualClock",
@@ -82,6 +87,9 @@ def fake_adapters(
         network=VirtualNetwork(),
         processes=ScriptedProcessRunner(programs),
         connect=_InMemoryConnect(),
+        control=InMemoryControlChannel(),
+        metrics_log=InMemoryEventLog(),
+        meter=ScriptedProcessMeter(),
     )
 
 

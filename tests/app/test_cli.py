@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -53,7 +54,19 @@ def test_a_command_line_without_meaning_gets_the_help_and_64(
     assert smart(*line.split()) == os.EX_USAGE == 64
     output = capsys.readouterr()
     assert complaint in output.err
-    for command in ("info", "site", "validate", "doctor", "dbcli", "ps", "reap", "build", "clean"):
+    for command in (
+        "info",
+        "validate",
+        "doctor",
+        "dbcli",
+        "ps",
+        "reap",
+        "watch",
+        "dashboard",
+        "report",
+        "logs",
+        "telemetry",
+    ):
         assert command in output.out
 
 
@@ -163,6 +176,36 @@ def test_a_shell_completes_commands(tmp_path: Path) -> None:
     asked = {"_SMART_COMPLETE": "complete_bash", "COMP_WORDS": "smart do", "COMP_CWORD": "1"}
     done = run_python("-c", "from smartsim.app.cli import main; main()", directory=tmp_path, environment=asked)
     assert done.stdout.split() == ["doctor"]
+
+
+def test_a_shell_is_taught_to_complete(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "smart"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nfrom smartsim.app.cli import main\nmain()\n")
+    program.chmod(0o755)
+    environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    script = """
+        smart --show-completion | grep -q _smart_completion && smart --install-completion
+        bash -c '
+            source "$HOME/.bashrc"  # as one that starts afterwards does
+            complete -p smart
+            COMP_WORDS=(smart do) COMP_CWORD=1
+            _smart_completion smart
+            echo "[${COMPREPLY[*]}]"
+        '
+    """
+    done = subprocess.run(
+        ["/bin/bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "bash completion installed" in done.stdout, done.stderr
+    assert "-F _smart_completion smart" in done.stdout
+    assert "[doctor]" in done.stdout
 
 
 @pytest.fixture

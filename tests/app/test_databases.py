@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,10 +14,15 @@ from typing import Any
 import pytest
 import redis
 
+from run_commands import PLACE
 from smartsim import Experiment
+from smartsim.adapters.process.scripted import ScriptedProcessRunner
+from smartsim.app.placement import refuse_unreachable
 from smartsim.database import Orchestrator
+from smartsim.domain.settings.command import CommandLine, command_line
 from smartsim.error import SmartSimError, SSDBIDConflictError, SSUnsupportedError
 from smartsim.status import SmartSimStatus
+from smartsim.testing import VirtualNetwork
 
 CANCELLED, FAILED, RUNNING = (
     SmartSimStatus.STATUS_CANCELLED,
@@ -328,3 +334,34 @@ def test_a_checkpoint_that_is_damaged(exp: Experiment, tmp_path: Path, content: 
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(SmartSimError, match=r"incomplete or corrupted|has version 99"):
         exp.reconnect_orchestrator(str(path))
+
+
+@pytest.mark.parametrize(
+    ("interface", "hosts"), [("hsn0", ["node7"]), ("lo", []), ("lo", ["login.cluster.org"]), ("lo", ["node7", "login"])]
+)
+def test_a_server_that_its_driver_can_reach_is_not_refused(interface: str, hosts: list[str]) -> None:
+    refuse_unreachable("orchestrator_0", interface, hosts, VirtualNetwork(hostname="login"))
+
+
+def test_a_server_on_the_loopback_of_another_machine_is_refused_with_what_to_choose() -> None:
+    network = VirtualNetwork({"lo": "127.0.0.1", "ib0": "10.0.0.1", "eth0": "10.1.0.1"}, hostname="login")
+    words = re.escape("or one that the nodes share (here there are 'eth0', 'ib0')")
+    with pytest.raises(SmartSimError, match=f"orchestrator_0 runs on node7, where interface='lo'.*{words}"):
+        refuse_unreachable("orchestrator_0", "lo", ["node7"], network)
+
+
+def test_a_single_server_in_a_batch_job_needs_nothing_that_starts_ranks() -> None:
+    bare = ScriptedProcessRunner({"true": "/bin/true"})
+    database = Orchestrator(launcher="sge", batch=True, processes=bare)
+    database.check([])
+    settings = database.shard_settings(["server", "--port"], 0, [])
+    assert command_line(settings, PLACE) == CommandLine((), ("server", "--port"))
+
+
+@pytest.mark.parametrize(("servers", "batch"), [(3, True), (1, False)])
+def test_what_has_to_start_servers_is_missed_when_they_start_and_not_before(servers: int, batch: bool) -> None:
+    bare = ScriptedProcessRunner({"true": "/bin/true"})
+    database = Orchestrator(launcher="sge", batch=batch, db_nodes=servers, processes=bare)  # it may be taken over
+    words = rf"The {servers} server\(s\) of orchestrator have to be started on their nodes, and none of mpirun, mpiexec"
+    with pytest.raises(SmartSimError, match=words):
+        database.check([])

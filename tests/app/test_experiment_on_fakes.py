@@ -1,19 +1,24 @@
 """Whole experiments on fakes only: no processes, no files, no server, and virtual time."""
 
 import json
+import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import pytest
 
 from smartsim import Experiment
-from smartsim.embedding import Adapters, Step
+from smartsim.embedding import Adapters, Report, Step
 from smartsim.error import EntityExistsError, LauncherError, SmartSimError, SSDBIDConflictError, SSUnsupportedError
+from smartsim.settings import RunSettings
 from smartsim.status import SmartSimStatus
 from smartsim.testing import InMemoryFileSystem, Script, ScriptedWorkloadManager, fake_adapters
 
+DEADLINE = 30.0
 COMPLETED, FAILED = SmartSimStatus.STATUS_COMPLETED, SmartSimStatus.STATUS_FAILED
 CANCELLED, RUNNING = SmartSimStatus.STATUS_CANCELLED, SmartSimStatus.STATUS_RUNNING
 NEVER_STARTED, QUEUED = SmartSimStatus.STATUS_NEVER_STARTED, SmartSimStatus.STATUS_QUEUED
@@ -206,6 +211,32 @@ def test_what_was_not_tried_is_recorded_as_withdrawn() -> None:
         exp.start(ensemble)
     assert events(adapters, "e_0") == ["submitted", "refused"]
     assert events(adapters, "e_1") == ["submitted", "withdrawn"]
+
+
+def test_after_a_ctrl_c_no_further_job_is_submitted() -> None:
+    adapters = fake_adapters(lambda _: Script(duration=None))
+    manager = cast("ScriptedWorkloadManager", adapters.workload_manager)
+    submit, stop, is_stopped = manager.submit, manager.stop, threading.Event()
+
+    def submit_during_ctrl_c(steps: Sequence[Step], report: Report) -> None:
+        submit(steps, report)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert is_stopped.wait(DEADLINE)
+
+    def stop_and_say_so(names: Collection[str], grace: float) -> None:
+        stop(names, grace)
+        is_stopped.set()
+
+    manager.submit, manager.stop = submit_during_ctrl_c, stop_and_say_so  # type: ignore[method-assign]
+    exp = Experiment("study", "/virtual", "slurm", adapters=adapters)
+    settings = RunSettings("true")
+    batch = exp.create_batch_settings()
+    models = [exp.create_model(f"m{number}", settings, batch_settings=batch) for number in range(3)]
+    with pytest.raises(KeyboardInterrupt):
+        exp.start(*models)
+    assert [step.name[:2] for step in submitted(adapters)] == ["m0"]
+    assert exp.get_status(*models) == [CANCELLED] * 3
+    assert events(adapters, "m1") == ["submitted", "stop_requested", "ended"]
 
 
 def test_several_databases_are_told_apart_by_suffixes() -> None:

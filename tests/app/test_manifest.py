@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from smartsim import Experiment
 from smartsim.app.manifest import MANIFEST_FILE, ManifestFile
+from smartsim.app.reading import ExperimentReader
 from smartsim.app.status_files import StatusFiles
 from smartsim.domain import record
 from smartsim.domain.record_facts import BatchOptions, DatabaseFacts, EnsembleFacts, MLObject, ShardFacts
@@ -356,3 +359,67 @@ def test_colocated_databases_are_told_with_their_models() -> None:
         "models": [{"net": {"backend": "TORCH", "device": "GPU"}}],
         "scripts": [{"relax": {"backend": "TORCH", "device": "CPU"}}],
     }
+
+
+def test_the_old_dashboard_and_the_record_agree(exp: Experiment, tmp_path: Path) -> None:
+    scripts = {"fine": "true", "bad": "exit 3", "killed": "kill -SEGV $$", "stopped": "sleep 600", "runs": "sleep 600"}
+    models = {name: exp.create_model(name, exp.create_run_settings("sh", ["-c", s])) for name, s in scripts.items()}
+    ensemble = exp.create_ensemble("e", {"x": [1, 2]}, run_settings=exp.create_run_settings("true"))
+    exp.start(*models.values(), ensemble, block=False)
+    exp.stop(models["stopped"])
+    exp.wait(models["fine"], models["bad"], models["killed"], ensemble)
+    history, jobs = ExperimentReader(str(tmp_path)).history, Dashboard(tmp_path).models()
+    assert set(jobs) == set(history.entities) == {*scripts, "e_0", "e_1"}
+    shown = {"fine": "Completed", "bad": "Failed", "killed": "Failed", "stopped": "Failed", "runs": "Running"}
+    assert {name: job.status for name, job in jobs.items()} == shown | {"e_0": "Completed", "e_1": "Completed"}
+    for name, job in jobs.items():
+        (recorded,) = history.entities[name]
+        assert job.entry["out_file"] == str(tmp_path / recorded.facts.stdout)
+        assert job.entry["path"] == str(tmp_path / recorded.facts.directory)
+        assert job.entry["telemetry_metadata"]["task_id"] == recorded.native_id
+        start, stop = job.event("start"), job.event("stop")
+        assert start is not None
+        assert start["timestamp"] == int((recorded.started_at or 0.0) * 1e3)
+        assert (stop is None) == (recorded.ended_at is None)
+        if stop is not None:
+            ended = int((recorded.ended_at or 0.0) * 1e3)
+            assert (stop["timestamp"], stop["return_code"]) == (ended, recorded.returncode)
+            assert stop["detail"] == recorded.reason
+
+
+def table(path: str) -> list[dict[str, Any]]:
+    """Return a table as the dashboard reads it: numbers, but for addresses."""
+    with Path(path).open(newline="") as stream:
+        return [
+            {name: cell if name == "address" else int(cell) for name, cell in row.items()}
+            for row in csv.DictReader(stream)
+        ]
+
+
+def test_tables_of_servers_are_where_the_manifest_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMARTSIM_TELEMETRY_FREQUENCY", "1")
+    with Experiment("study", str(tmp_path)) as exp:
+        database = exp.create_database(port=0, interface="lo", db_nodes=3)
+        database.telemetry.enable()
+        exp.start(database)
+        shards = Dashboard(tmp_path).shards()
+        deadline = time.monotonic() + DEADLINE
+        counts = [Path(job.entry["client_count_file"]) for job in shards.values()]
+        while not all(path.exists() and len(path.read_text().splitlines()) > 2 for path in counts):
+            assert time.monotonic() < deadline, "there were no samples"
+            time.sleep(0.05)
+    assert len(shards) == 3
+    for job in shards.values():
+        memory, clients, numbers = (table(job.entry[f"{name}_file"]) for name in ("memory", "client", "client_count"))
+        assert set(memory[0]) == {"timestamp", "used_memory", "used_memory_peak", "total_system_memory"}
+        assert set(numbers[0]) == {"timestamp", "num_clients"}
+        if clients:
+            assert set(clients[0]) == {"timestamp", "client_id", "address"}
+        times = [row["timestamp"] for row in memory]
+        assert times == sorted(times) == [row["timestamp"] for row in numbers]
+        for row in numbers:
+            assert row["num_clients"] == len([client for client in clients if client["timestamp"] == row["timestamp"]])
+        start, stop = job.event("start"), job.event("stop")
+        assert start is not None
+        assert stop is not None
+        assert start["timestamp"] <= times[0] <= times[-1] <= stop["timestamp"]

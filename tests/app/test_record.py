@@ -278,6 +278,48 @@ def test_what_is_switched_on_late_is_recorded_from_then_on() -> None:
     assert (len(history.drivers), history.entities["m"][-1].status) == (1, COMPLETED)
 
 
+class CountingLog(InMemoryEventLog):
+    """Counts the writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+
+    def append(self, records: Sequence[Record]) -> None:
+        self.writes += 1
+        super().append(records)
+
+
+def test_what_happens_while_many_are_started_is_written_together_and_in_order() -> None:
+    log = CountingLog()
+    adapters = replace(fake_adapters(), event_log=log)
+    exp = Experiment("study", "/virtual", adapters=adapters)
+    ensemble = exp.create_ensemble("e", run_settings=exp.create_run_settings("solver"), replicas=50)
+    exp.start(ensemble, block=False)
+    assert log.writes < 10
+    told = [(record["event"], record.get("entity")) for record in log.replay()]
+    names = [member.name for member in ensemble.models]
+    assert told == [
+        ("opened", None),
+        ("launching", None),
+        *(("submitted", name) for name in names),
+        *(("started", name) for name in names),
+        ("launched", None),
+    ]
+    for job in History.of(log.replay()).jobs.values():
+        assert adapters.files.inspect(f"/virtual/{os.path.dirname(job.facts.stdout)}/start.json") is not None
+
+
+def test_who_waits_for_an_end_reads_of_it_though_many_others_are_being_started() -> None:
+    adapters = fakes(short=Script(duration=0.01))
+    exp = Experiment("study", "/virtual", adapters=adapters)
+    short = exp.create_model("short", exp.create_run_settings("solver"))
+    exp.start(short, block=False)
+    with exp._recorder.burst():
+        exp.wait(short)
+        assert History.of(adapters.event_log.replay()).entities["short"][-1].is_final
+
+
 def test_a_log_that_fails_now_and_then_loses_only_that() -> None:
     class Flaky(InMemoryEventLog):
         calls = 0

@@ -6,6 +6,7 @@ import pytest
 
 from run_commands import line
 from smartsim.adapters.process.scripted import ScriptedProcessRunner
+from smartsim.domain.settings.mpi import MpiFlavour
 from smartsim.error import LauncherError, SmartSimError, SSUnsupportedError
 from smartsim.ports.process_runner import Completed
 from smartsim.settings import (
@@ -101,6 +102,48 @@ class TestRunCommand:
     def test_of_the_users_own_gets_its_options_as_they_are(self) -> None:
         settings = create_run_settings("slurm", "solver", None, "/My/Launch", {"--np": 4}, processes=machine())
         assert line(settings).launch == ("/My/Launch", "--np", "4")
+
+    @pytest.mark.parametrize(
+        ("launcher", "path", "settings_class"),
+        [
+            ("slurm", "/usr/bin/srun", SrunSettings),
+            ("slurm", "/opt/mpi/bin/mpirun", MpirunSettings),
+            ("lsf", "/opt/mpi/bin/mpiexec", MpiexecSettings),
+            ("pals", "/opt/mpi/bin/mpiexec", PalsMpiexecSettings),
+            ("sge", "/opt/mpi/bin/orterun", OrterunSettings),
+            ("cobalt", "/opt/cray/bin/aprun", AprunSettings),
+            ("lsf", "/opt/ibm/bin/jsrun", JsrunSettings),
+            ("flux", "/opt/flux/bin/flux", FluxRunSettings),
+            ("local", "/opt/mpi/bin/mpirun", MpirunSettings),
+            ("local", "/home/me/my-launcher", RunSettings),
+        ],
+    )
+    def test_may_be_given_by_its_path(self, launcher: str, path: str, settings_class: type[RunSettings]) -> None:
+        programs = {"solver": "/opt/bin/solver", "mpirun": "/bin/mpirun", "srun": "/bin/srun", path: path}
+        runner = ScriptedProcessRunner(programs)
+        settings = create_run_settings(launcher, "solver", run_command=path, run_args={"x": 1}, processes=runner)
+        assert type(settings) is settings_class
+        assert settings.run_command == path
+        assert settings.ranks == settings_class.ranks
+
+    def test_that_is_given_by_its_path_is_asked_whose_it_is(self) -> None:
+        path = "/opt/mpich/bin/mpirun"
+        answers: dict[tuple[str, ...], Completed] = {
+            ("/bin/mpirun", "--version"): Completed(0, "mpirun (Open MPI) 4.1.6", ""),
+            (path, "--version"): Completed(0, "HYDRA build details:\n    Version: 4.1.2", ""),
+        }
+        programs = {"solver": "/opt/bin/solver", "mpirun": "/bin/mpirun", path: path}
+        runner = ScriptedProcessRunner(programs, answers)
+        settings = create_run_settings("slurm", "solver", run_command=path, processes=runner)
+        assert isinstance(settings, MpirunSettings)
+        assert settings.flavour is MpiFlavour.MPICH
+        settings.set_hostlist(["n1", "n2"])
+        settings.set_tasks(2)
+        assert line(settings).launch[0] == path
+        assert settings.format_run_args() == ["-hosts", "n1,n2", "-n", "2"]
+        request = settings.resources()
+        assert request is not None  # so that it is placed
+        assert (request.tasks, request.hosts) == (2, ("n1", "n2"))
 
     def test_of_mpi_that_is_not_there_is_an_error(self) -> None:
         with pytest.raises(LauncherError, match="Cannot find mpirun"):

@@ -1,4 +1,4 @@
-"""Samples of databases, taken by one thread of the driver."""
+"""Switches of telemetry, and the tables of databases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,20 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartsim import Experiment
-from smartsim.adapters.clock.virtual import VirtualClock
-from smartsim.adapters.database.in_memory import InMemoryDatabaseServer
-from smartsim.app.service import RunningShard, Service
-from smartsim.app.telemetry import DatabaseSampler, SampledShard, sampling_interval, tables
+from smartsim.app.database_samples import tables
+from smartsim.app.telemetry import sampling_interval
 from smartsim.client import Client
 from smartsim.database import Orchestrator
-from smartsim.domain.addresses import Address
-from smartsim.domain.database import ShardPlan
-from smartsim.domain.errors import SmartSimError
 from smartsim.entity import TelemetryConfiguration
-from smartsim.ports.database_server import ClientFacts, Credentials, ServerFacts, ServerUsage
-from smartsim.testing import InMemoryFileSystem
+from smartsim.ports.database_server import ClientFacts, ServerUsage
 
 DEADLINE = 30.0
+EARLIER: set[threading.Thread] = set()
 NAMES = ("memory.csv", "client.csv", "client_count.csv")
 
 
@@ -39,8 +33,14 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture(autouse=True)
+def _earlier() -> None:
+    """Experiments of earlier tests may not have been closed."""
+    EARLIER.update(threading.enumerate())
+
+
 def samplers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "smartsim-sampler"]
+    return [thread for thread in threading.enumerate() if thread.name == "smartsim-sampler" and thread not in EARLIER]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -55,7 +55,8 @@ def test_a_database_is_sampled_while_it_runs(tmp_path: Path, monkeypatch: pytest
         database.telemetry.enable()
         exp.start(database)
         (outputs,) = tmp_path.glob(".smartsim/telemetry/study/*/database/orchestrator/orchestrator_0")
-        until((outputs / "client_count.csv").exists, "there was no sample")
+        counts = outputs / "client_count.csv"
+        until(lambda: counts.exists() and bool(rows(counts)), "there was no sample")
         before = int(rows(outputs / "client_count.csv")[0]["num_clients"])
         client = Client(False, database.get_address()[0])
         until(
@@ -73,19 +74,23 @@ def test_a_database_is_sampled_while_it_runs(tmp_path: Path, monkeypatch: pytest
     assert samplers() == []
 
 
-def test_nothing_is_sampled_unless_it_is_asked_for(tmp_path: Path) -> None:
+def test_tables_are_only_kept_if_they_are_asked_for(tmp_path: Path) -> None:
     with Experiment("study", str(tmp_path)) as exp:
         database = exp.create_database(port=0, interface="lo")
         assert not database.telemetry.is_enabled
         exp.start(database)
-        assert samplers() == []
+        until((tmp_path / ".smartsim/metrics.jsonl").exists, "there was no sample")
+    assert [path for name in NAMES for path in tmp_path.rglob(name)] == []
+
+
+def test_nothing_is_sampled_of_an_experiment_whose_telemetry_is_off(tmp_path: Path) -> None:
     with Experiment("other", str(tmp_path)) as exp:
         exp.telemetry.disable()
         database = exp.create_database(port=0, interface="lo")
         database.telemetry.enable()
         exp.start(database)
         assert samplers() == []
-    assert [path for name in NAMES for path in tmp_path.rglob(name)] == []
+    assert [path for name in (*NAMES, "metrics.jsonl") for path in tmp_path.rglob(name)] == []
 
 
 @pytest.mark.parametrize("text", ["0", "601", "-5", "5.5", "often", ""])
@@ -108,82 +113,6 @@ def test_every_client_has_a_row() -> None:
         "client.csv": [(99, 7, "10.0.0.1:5"), (99, 8, "10.0.0.2:6")],
         "client_count.csv": [(99, 2)],
     }
-
-
-# The thread itself, with a server that is played
-
-
-@dataclass
-class Site:
-    """A server that is sampled as often as it is let to be."""
-
-    shards: list[SampledShard] = field(default_factory=list)
-    files: InMemoryFileSystem = field(default_factory=lambda: InMemoryFileSystem(["/out"]))
-    asked: int = 0
-    error: Exception | None = None
-
-    def usage(self, address: Address, credentials: Credentials, timeout: float) -> ServerUsage:
-        del address, credentials, timeout
-        self.asked += 1
-        if self.error is not None:
-            raise self.error
-        return ServerUsage(1, 2, 3)
-
-    def sampler(self) -> DatabaseSampler:
-        return DatabaseSampler(lambda: list(self.shards), self.files, VirtualClock(), interval=0.001)
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Site:
-    site = Site()
-    server = InMemoryDatabaseServer(lambda _: True, lambda _: None)
-    monkeypatch.setattr(server, "usage", site.usage)
-    shard = RunningShard(ShardPlan("db_0", "/db", ("127.0.0.1",), 6379), ServerFacts("run", "9", 1))
-    site.shards.append(SampledShard(Service(server, Credentials("a", "b"), (shard,)), shard, "/out"))
-    return site
-
-
-def test_the_thread_ends_when_nothing_is_left_and_starts_anew(site: Site) -> None:
-    sampler = site.sampler()
-    sampler.start()
-    sampler.start()
-    assert len(samplers()) == 1
-    until(lambda: site.asked >= 3, "it was not sampled")
-    left, site.shards = site.shards, []
-    until(lambda: samplers() == [], "the thread did not end")
-    site.shards = left
-    sampler.start()
-    until(lambda: site.asked >= 6, "it was not sampled again")
-    sampler.close()
-    assert samplers() == []
-    sampler.start()
-    assert samplers() == []
-
-
-@pytest.mark.parametrize("error", [SmartSimError("gone"), OSError(28, "No space left on device", "/out/memory.csv")])
-def test_a_sample_that_fails_does_not_end_the_thread(
-    site: Site, error: Exception, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.error = error
-    sampler = site.sampler()
-    sampler.start()
-    until(lambda: site.asked >= 3, "it gave up")
-    site.error = None
-    until(lambda: site.files.inspect("/out/memory.csv") is not None, "it did not go on")
-    sampler.close()
-    assert capsys.readouterr().out.count("cannot be written") == isinstance(error, OSError)
-
-
-def test_a_file_has_its_header_once(site: Site) -> None:
-    for _ in range(2):
-        sampler = site.sampler()
-        sampler.start()
-        site.asked = 0
-        until(lambda: site.asked > 2, "it was not sampled")
-        sampler.close()
-    lines = site.files.read("/out/memory.csv").decode().splitlines()
-    assert lines[0] == "timestamp,used_memory,used_memory_peak,total_system_memory"
-    assert set(lines[1:]) == {"1000000000000,1,2,3"}
 
 
 def test_a_switch_has_two_positions() -> None:

@@ -384,6 +384,21 @@ def test_a_program_without_ranks_runs_beside_the_driver(exp: Experiment) -> None
     assert exp.get_status(model) == [COMPLETED]
 
 
+def test_a_database_that_its_driver_could_not_reach_is_refused_with_what_to_choose(
+    slurm: Slurm, exp: Experiment
+) -> None:
+    words = "interface='lo' is reached from that node alone.*choose interface='auto', or one that the nodes share"
+    somewhere = exp.create_database(batch=True, port=0, time="00:05:00", interface="lo")
+    somewhere.set_batch_arg("mem", "900")
+    with pytest.raises(SmartSimError, match=f"runs on {slurm.nodes[0]}, where {words}"):
+        exp.start(somewhere)  # as soon as its server tells where it is
+    assert slurm.jobs() == set()
+    known = exp.create_database(batch=True, port=0, interface="lo", hosts=[slurm.nodes[1]], db_identifier="known")
+    with pytest.raises(SmartSimError, match=f"runs on {slurm.nodes[1]}, where {words}"):
+        exp.start(known)
+    assert not Path(known.path).exists()
+
+
 def test_a_database_whose_job_is_refused_leaves_nothing(exp: Experiment) -> None:
     database = exp.create_database(batch=True, time="00:05:00", queue="nosuch")
     with pytest.raises(SmartSimError, match="invalid partition specified"):

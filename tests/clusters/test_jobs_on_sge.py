@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from schedulers import GridEngine
 from smartsim import Experiment
 from smartsim.domain.lifecycle import Ended, Queued, Refused, Started, Suspended
 from smartsim.domain.steps import Batch
-from smartsim.error import LauncherError
+from smartsim.error import LauncherError, SmartSimError
 from smartsim.ports.workload_manager import WorkloadManager
 from smartsim.status import SmartSimStatus
 
@@ -259,3 +260,21 @@ def test_an_unknown_parallel_environment_is_told_with_what_to_do(exp: Experiment
     with pytest.raises(LauncherError, match="(?s)nosuch.*qconf -spl"):
         exp.start(model, block=True)
     assert exp.get_status(model) == [FAILED]
+
+
+def test_a_database_of_one_server_needs_no_mpirun_and_is_taken_over(exp: Experiment, sge: GridEngine) -> None:
+    database = exp.create_database(batch=True, port=0, time="00:10:00")
+    exp.start(database)
+    assert {socket.gethostbyaddr(host)[0] for host in database.hosts} <= set(sge.nodes)
+    with Experiment("later", exp.exp_path, launcher="sge") as later:
+        found = later.reconnect_orchestrator(database.checkpoint_file)
+        assert found.is_active()
+        assert found.get_address() == database.get_address()
+    assert exp.wait(database, timeout=DEADLINE) == [COMPLETED]
+
+
+def test_a_database_of_several_servers_says_what_it_needs(exp: Experiment, sge: GridEngine) -> None:
+    database = exp.create_database(batch=True, db_nodes=3, port=0)
+    with pytest.raises(SmartSimError, match="none of mpirun, mpiexec, orterun is in PATH: load the module"):
+        exp.start(database)
+    assert sge.jobs() == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -179,3 +180,51 @@ def test_mpirun_starts_ranks_on_the_nodes_of_the_step_beside_those_of_others(
     first, second = slurm.nodes[:2]
     assert told["statuses"] == ["Running", "Completed", "Completed"]
     assert told["lines"] == [[f"0 {first}", f"1 {first}", f"2 {second}"], [f"0 {second}"]]
+
+
+def test_a_node_that_fails_is_not_used_any_more(slurm: Slurm, tmp_path: Path) -> None:
+    first, second = slurm.nodes[:2]
+    script = """
+        import subprocess
+        def model(name, program, tasks, *hosts):
+            settings = shell(program)
+            settings.set_tasks(tasks)
+            if hosts:
+                settings.set_hostlist(list(hosts))
+            return exp.create_model(name, settings)
+        there = model("there", "sleep 60", 2, SECOND)
+        wide = model("wide", "sleep 60", 6)
+        exp.start(there, wide, block=False)
+        told["before"] = statuses(there, wide)
+        subprocess.run(["scontrol", "update", f"nodename={SECOND}", "state=down", "reason=test"], check=True)
+        await_end(there, wide)
+        told["after"] = statuses(there, wide)
+        later = [model(f"later{number}", "hostname", 1) for number in range(8)]
+        exp.start(*later, block=True)
+        told["later"] = [line for one in later for line in lines(one)]
+        try:
+            exp.start(model("never", "hostname", 8))
+        except Exception as error:
+            told["refused"] = str(error)
+        told["record"] = pathlib.Path(".smartsim/events.jsonl").read_text()
+        """
+    try:
+        told = drive(
+            slurm,
+            tmp_path,
+            script.replace("SECOND", repr(second)),
+            "--no-kill",
+            f"--nodelist={first},{second}",
+            "--ntasks-per-node=4",
+            "--exclusive",
+        )
+    finally:
+        with slurm.node_down(second):
+            pass  # and up again
+    assert told["before"] == ["Running", "Queued"]
+    assert told["after"] == ["Failed", "Failed"]
+    reasons = [json.loads(line).get("reason", "") for line in told["record"].splitlines()]
+    assert f"node failure: {second} failed while it ran there" in reasons
+    assert any(f"It had more before {second} failed" in reason for reason in reasons)
+    assert told["later"] == [first] * 8
+    assert "The allocation has 1 node with 4 CPUs" in told["refused"]

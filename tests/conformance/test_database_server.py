@@ -19,7 +19,7 @@ from smartsim.domain.database import Database, ShardPlan
 from smartsim.domain.errors import SmartSimError, SSInternalError
 from smartsim.domain.lifecycle import Ended, JobEvent
 from smartsim.domain.steps import Step
-from smartsim.ports.database_server import Credentials, DatabaseServer, ServerFacts
+from smartsim.ports.database_server import Credentials, DatabaseServer, LargestKeys, ServerFacts
 from smartsim.ports.workload_manager import WorkloadManager
 
 DEADLINE = 30.0
@@ -155,14 +155,34 @@ def test_a_shard_that_runs_tells_the_same_facts_each_time(shard: Running) -> Non
 def test_a_shard_that_runs_tells_what_it_uses(shard: Running) -> None:
     shard.start()
     shard.ready()
-    usage = shard.server.usage(shard.address, ADMIN, timeout=5.0)
+    usage = shard.server.usage(shard.address, ADMIN, timeout=5.0, lists_clients=True)
     assert 0 <= usage.used_memory <= usage.used_memory_peak <= usage.total_system_memory
     assert all(client.address for client in usage.clients)
     assert len({client.id for client in usage.clients}) == len(usage.clients)
     # Who asks is not among them, however often.
-    assert len(shard.server.usage(shard.address, ADMIN, timeout=5.0).clients) == len(usage.clients)
+    assert len(shard.server.usage(shard.address, ADMIN, timeout=5.0, lists_clients=True).clients) == len(usage.clients)
     with pytest.raises(SmartSimError):
         shard.server.usage(shard.address, Credentials("admin", "wrong"), timeout=5.0)
+
+
+def test_numbers_are_told_without_a_list_of_clients(shard: Running) -> None:
+    shard.start()
+    shard.ready()
+    usage = shard.server.usage(shard.address, ADMIN, timeout=5.0)
+    assert usage.clients == ()
+    assert usage.client_count >= 0
+    assert usage.keys == usage.hits == usage.misses == 0
+    assert not usage.is_replica
+    assert (usage.programs, dict(usage.slow)) == ((), {})
+
+
+def test_a_shard_without_keys_has_no_largest_ones(shard: Running) -> None:
+    shard.server.command(shard.plan, ADMIN)
+    with pytest.raises(SmartSimError, match=str(shard.address)):
+        shard.server.largest_keys(shard.address, ADMIN, 1.0, LargestKeys())
+    shard.start()
+    shard.ready()
+    assert shard.server.largest_keys(shard.address, ADMIN, 5.0, LargestKeys()) == LargestKeys()
 
 
 def test_a_shard_that_does_not_run_uses_nothing_that_it_could_tell(shard: Running) -> None:

@@ -1,6 +1,8 @@
 """What every event log does."""
 
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,45 @@ def test_a_line_that_a_crash_cut_short_costs_that_line_only(tmp_path: Path) -> N
     log = JsonlEventLog(str(path))
     log.append([{"event": "second", "at": 2.0}])
     assert [record["event"] for record in log.replay()] == ["first", "second"]
+
+
+@pytest.mark.parametrize("put_away", [Path.unlink, lambda path: path.rename(path.with_name("old"))])
+def test_a_file_that_was_put_away_is_begun_anew(tmp_path: Path, put_away: Callable[[Path], None]) -> None:
+    path = tmp_path / "events.jsonl"
+    log = JsonlEventLog(str(path))
+    log.append([{"event": "first", "at": 1.0}])
+    put_away(path)
+    log.append([{"event": "second", "at": 2.0}])
+    log.append([{"event": "third", "at": 3.0}])
+    assert [record["event"] for record in log.replay()] == ["second", "third"]
+
+
+def test_a_file_that_was_replaced_is_gone_on_with(tmp_path: Path) -> None:
+    path, other = tmp_path / "events.jsonl", tmp_path / "other"
+    log = JsonlEventLog(str(path))
+    log.append([{"event": "first", "at": 1.0}])
+    other.write_bytes(b'{"event": "restored", "at": 0.5}\n{"event": "cut')
+    other.rename(path)
+    log.append([{"event": "second", "at": 2.0}])
+    assert [record["event"] for record in log.replay()] == ["restored", "second"]
+
+
+def test_a_log_keeps_one_descriptor_and_gives_it_back(tmp_path: Path) -> None:
+    def open_now() -> int:
+        return sum(os.readlink(f"/proc/self/fd/{number}").startswith(str(tmp_path)) for number in _descriptors())
+
+    log = JsonlEventLog(str(tmp_path / "events.jsonl"))
+    for number in range(10):
+        log.append([{"event": "e", "at": float(number)}])
+        if number % 3 == 0:
+            os.unlink(tmp_path / "events.jsonl")
+    assert open_now() == 1
+    del log
+    assert open_now() == 0
+
+
+def _descriptors() -> list[str]:
+    return [number for number in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{number}")]
 
 
 def test_a_log_that_cannot_be_written_says_which(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What every file system does."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
 from smartsim.adapters.filesystem.posix import PosixFileSystem
-from smartsim.ports.file_system import Entry, FileSystem, Kind, Placing
+from smartsim.ports.file_system import Entry, FileSystem, Kind, Part, Placing
 
 At = Callable[[str], str]
 
@@ -41,6 +42,40 @@ def test_what_is_written_is_read_with_its_mode(files: FileSystem, at: At, conten
     assert files.read(at("file")) == content
     assert files.read(at("file"), last=3) == content[-3:]
     assert files.inspect(at("file")) == Entry(Kind.FILE, mode, is_link=False)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(content=st.binary(max_size=20), offset=st.integers(0, 30), limit=st.integers(0, 30))
+def test_a_part_of_a_file_is_read_and_nothing_behind_its_end(
+    files: FileSystem, at: At, content: bytes, offset: int, limit: int
+) -> None:
+    files.write(at("file"), content)
+    assert files.read_range(at("file"), offset, limit) == Part(content[offset : offset + limit], len(content))
+
+
+def test_a_part_of_what_is_no_file_cannot_be_read(files: FileSystem, at: At) -> None:
+    files.make_directory(at("directory"))
+    with pytest.raises(IsADirectoryError):
+        files.read_range(at("directory"), 0, 1)
+    with pytest.raises(FileNotFoundError):
+        files.read_range(at("nothing"), 0, 1)
+
+
+def test_nobody_is_waited_for_who_may_write_to_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="seek"):
+        PosixFileSystem().read_range(str(tmp_path / "pipe"), 0, 1)
+
+
+def test_a_directory_has_the_names_of_what_stands_in_it(files: FileSystem, at: At) -> None:
+    files.make_directory(at("tree/b"))
+    files.write(at("tree/b/deep"), b"")
+    files.place("nowhere", at("tree/a"), Placing.SYMLINK)
+    assert list(files.names(at("tree"))) == ["a", "b"]
+    with pytest.raises(FileNotFoundError):
+        files.names(at("nothing"))
+    with pytest.raises(NotADirectoryError):
+        files.names(at("tree/b/deep"))
 
 
 def test_a_failed_write_leaves_what_was_there(files: FileSystem, at: At) -> None:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from smartsim.domain.demands import settle
 from smartsim.domain.errors import AllocationError
-from smartsim.domain.placement import LOOKAHEAD, Placement, enqueue, plan, release, take, withdraw
+from smartsim.domain.placement import LOOKAHEAD, Placement, enqueue, lose, plan, release, take, withdraw
 from smartsim.domain.resources import Lease, Node, ResourceRequest, Share
 
 NODES = (Node("n1", (0, 1, 2, 3), (0, 1)), Node("n2", (0, 1, 2, 3), (0, 1)))
@@ -123,6 +123,22 @@ class Steps(RuleBasedStateMachine):
         if self.state.queue:
             name = data.draw(st.sampled_from([step.name for step in self.state.queue]))
             self.state = withdraw(self.state, name)
+            self.go_on()
+
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        """A node fails, and with it the steps that run there; who waits for it learns that, and nobody else."""
+        if len(self.state.nodes) > 1:
+            lost = data.draw(st.sampled_from([node.name for node in self.state.nodes]))
+            waiting = [step.name for step in self.state.queue]
+            errors, self.state = lose(self.state, [lost])
+            assert [step.name for step in self.state.queue] == [name for name in waiting if name not in errors]
+            for name in errors:
+                with pytest.raises(AllocationError):
+                    settle(name, self.requests[name], self.state.nodes)
+            for name in [name for name, lease in self.leases.items() if lost in [share.node for share in lease.shares]]:
+                self.state = release(self.state, self.leases.pop(name))
+            self.first = None  # which waits for something else now
             self.go_on()
 
     def go_on(self) -> None:
@@ -239,6 +255,17 @@ def test_who_does_not_wait_any_more_keeps_nothing() -> None:
     leases, state = plan(withdraw(state, "large"))
     assert list(leases) == ["small"]
     assert (state.queue, state.reserved) == ((), None)
+
+
+def test_what_needs_a_node_that_has_failed_can_never_run() -> None:
+    on_n2 = ResourceRequest(tasks=1, hosts=("n2",))
+    leases, state = planned(Placement.of(NODES), ("a", one(4)), ("b", one(4)), ("large", one(8)), ("there", on_n2))
+    state = enqueue(state, "small", settle("small", one(2), state.nodes))
+    errors, state = lose(state, ["n2"])
+    assert list(errors) == ["large", "there"]
+    assert "The allocation has 1 node with 4 CPUs and 2 GPUs (n1)" in str(errors["large"])
+    assert plan(release(state, leases["b"]))[0] == {}
+    assert list(plan(release(state, leases["a"]))[0]) == ["small"]
 
 
 def test_what_is_kept_is_kept_until_the_step_starts() -> None:

@@ -19,11 +19,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartsim.adapters.clock.system import SystemClock
+from smartsim.adapters.control.unix import UnixControlChannel
 from smartsim.adapters.database.valkey import ValkeyServer
 from smartsim.adapters.eventlog.jsonl import JsonlEventLog
 from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.network.system import SystemNetwork
+from smartsim.adapters.process.gpus import NvidiaGpus
 from smartsim.adapters.process.subprocess import SubprocessRunner
+from smartsim.adapters.process.usage import ProcMeter
+from smartsim.app.exporting import system_export
 from smartsim.app.ml_uploads import connect
 from smartsim.app.workload_managers import workload_manager
 from smartsim.domain.errors import SSUnsupportedError
@@ -32,14 +36,18 @@ from smartsim.domain.launchers import LAUNCHERS
 if TYPE_CHECKING:
     from smartsim.ports.clock import Clock
     from smartsim.ports.connect import Connect
+    from smartsim.ports.control_channel import ControlChannel
     from smartsim.ports.database_server import DatabaseServer
     from smartsim.ports.event_log import EventLog
     from smartsim.ports.file_system import FileSystem
     from smartsim.ports.network import Network
+    from smartsim.ports.process_meter import ProcessMeter
     from smartsim.ports.process_runner import ProcessRunner
+    from smartsim.ports.telemetry_export import TelemetryExport
     from smartsim.ports.workload_manager import WorkloadManager
 
 EVENTS_FILE = ".smartsim/events.jsonl"
+METRICS_FILE = ".smartsim/metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ class Adapters:
         network: has interfaces and ports.
         processes: finds programs.
         connect: connects to databases, to put models and scripts there.
+        control: brings requests of those who look at the experiment.
+        metrics_log: takes samples of what runs.
+        meter: looks at processes of this machine.
+        telemetry_export: takes telemetry beside the record; None for nowhere.
         nodes: the names of those that the driver's own job has for steps; none outside of a job.
     """
 
@@ -66,7 +78,11 @@ class Adapters:
     network: Network
     processes: ProcessRunner
     connect: Connect
+    control: ControlChannel
+    metrics_log: EventLog
+    meter: ProcessMeter
     nodes: Sequence[str] = ()
+    telemetry_export: TelemetryExport | None = None
 
 
 def system_adapters(launcher: str, exp_path: str) -> Adapters:
@@ -92,5 +108,9 @@ def system_adapters(launcher: str, exp_path: str) -> Adapters:
         network=network,
         processes=processes,
         connect=connect,
+        control=UnixControlChannel(),
+        metrics_log=JsonlEventLog(posixpath.join(exp_path, METRICS_FILE)),
+        meter=ProcMeter(NvidiaGpus.find(processes)),
         nodes=nodes,
+        telemetry_export=system_export(os.environ),
     )

@@ -10,9 +10,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from smartsim.app.secret_files import ADMINISTRATOR, administrators_file, draw_secret, write_secret
-from smartsim.domain.addresses import Address
-from smartsim.domain.client_environment import Endpoint
+from smartsim.app.database_samples import SampledServer
+from smartsim.app.model import Model
+from smartsim.app.secret_files import (
+    ADMINISTRATOR,
+    administrators_file,
+    draw_secret,
+    read_administrator,
+    write_secret,
+)
+from smartsim.domain.addresses import Address, parse_addresses
+from smartsim.domain.client_environment import DEFAULT_IDENTIFIER, Endpoint
 from smartsim.domain.colocation import ColocatedDatabase, option_name
 from smartsim.domain.database import DEFAULT_PORT, ShardPlan
 from smartsim.domain.errors import SmartSimError
@@ -22,7 +30,6 @@ from smartsim.ports.database_server import Credentials, DatabaseServer
 
 if TYPE_CHECKING:
     from smartsim.app.jobs import Job, Jobs
-    from smartsim.app.model import Model
     from smartsim.ports.clock import Clock
     from smartsim.ports.file_system import FileReader, FileSystem
 
@@ -59,7 +66,7 @@ def prepare(
     credentials = Credentials(ADMINISTRATOR, draw_secret())
     files.make_directory(directory, 0o700)
     workers = WorkerOptions(**settings["rai_args"])
-    plan = ShardPlan(f"{model.name}_db", directory, ("127.0.0.1",), settings["port"], workers)
+    plan = ShardPlan(_shard(model), directory, ("127.0.0.1",), settings["port"], workers)
     command = server.command(plan, credentials)
     password_file = administrators_file(directory)
     database = ColocatedDatabase(
@@ -116,6 +123,30 @@ def await_ready(started: Sequence[Job], jobs: Jobs, files: FileReader, clock: Cl
                 raise SmartSimError(f"The database of {job.entity} was not ready within {_LONGEST_START:.0f} s")
 
 
+def sampled(jobs: Sequence[Job], server: DatabaseServer, files: FileReader, host: str) -> list[SampledServer]:
+    """Return the colocated databases that run on this machine, to be looked at.
+
+    Args:
+        jobs: that have not ended.
+        server: talks to databases.
+        files: where nodes tell of their databases.
+        host: the name of this machine.
+    """
+    found = []
+    for job in jobs:
+        if job.colocated is None or not isinstance(job.owner, Model):
+            continue
+        path = posixpath.join(job.colocated, f"{host}{_READY}")
+        try:
+            (address,) = parse_addresses(files.read(path).decode().strip())
+            credentials = read_administrator(files, job.colocated)
+        except (OSError, ValueError, SmartSimError):
+            continue  # it runs elsewhere, or not yet, or no more
+        database = endpoint(job.owner).identifier or DEFAULT_IDENTIFIER
+        found.append(SampledServer(database, _shard(job.owner), job.step.name, server, address, credentials))
+    return found
+
+
 def found_problems(files: FileReader, job: Job) -> list[str]:
     """Return what was wrong with the colocated database of a job that ended, a text for each node."""
     if job.colocated is None:
@@ -134,6 +165,10 @@ def found_problems(files: FileReader, job: Job) -> list[str]:
 
 def _texts(files: FileReader, directory: str) -> list[str]:
     return [files.read(path).decode("utf-8", "replace").strip() for path in _told(files, directory, _ERROR)]
+
+
+def _shard(model: Model) -> str:
+    return f"{model.name}_db"
 
 
 def _settings(model: Model) -> dict[str, Any]:

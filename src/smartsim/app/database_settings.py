@@ -115,7 +115,7 @@ class ScheduledServers:
             of its node: a step that needs all of them would wait for its end.
 
     Raises:
-        SmartSimError: the launcher does not know the run command, or there is none.
+        SmartSimError: the launcher does not know the run command.
     """
 
     keeps_cpus = False
@@ -132,8 +132,9 @@ class ScheduledServers:
         batch_options: Mapping[str, Any],
         processes: ProcessRunner | None,
     ) -> None:
+        from smartsim.adapters.process.subprocess import SubprocessRunner
         from smartsim.app.batch_settings import create_batch_settings
-        from smartsim.app.run_settings import create_run_settings
+        from smartsim.app.run_settings import available_run_command, create_run_settings
 
         allowed = _RUN_COMMANDS[launcher]
         if run_command not in ("auto", "") and run_command.rpartition("/")[2] not in allowed:
@@ -142,10 +143,13 @@ class ScheduledServers:
                 f"choose among {', '.join(allowed) or 'none'}, or leave it out"
             )
         options: dict[str, Any] = {"alloc": alloc} if alloc is not None else {}
+        if run_command in ("auto", ""):
+            run_command = available_run_command(launcher, processes or SubprocessRunner())
+        # A job runs its script on one of its nodes, and so a single server. Without the others, too, a database may be
+        # taken over.
+        self._lacks = () if run_command or (batch and servers == 1) else allowed
         # The program is what the database server says when it starts; this one only has to be there.
-        self._run = create_run_settings(
-            launcher, "true", run_command=run_command or "auto", processes=processes, **options
-        )
+        self._run = create_run_settings(launcher, "true", run_command=run_command, processes=processes, **options)
         self.run_command = self._run.run_command or ""
         for setting in ("nodes", "tasks"):
             if setting in self._run.options:
@@ -185,7 +189,14 @@ class ScheduledServers:
 
         Raises:
             AllocationError: the driver is in no allocation, and there is no batch job.
+            SmartSimError: there is nothing that could start the servers there.
         """
+        if self._lacks:
+            raise SmartSimError(
+                f"The {self._servers} server(s) of {name} have to be started on their nodes, and none of "
+                f"{', '.join(self._lacks)} is in PATH: load the module that has it, or pass run_command. A single "
+                "server in a batch job (db_nodes=1, batch=True) needs none"
+            )
         if self.batch_settings is None:
             check_allocation(name, self._run, self._launcher, environment)
 

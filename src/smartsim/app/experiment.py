@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from smartsim.app.bootstrap import Adapters, system_adapters
+from smartsim.app.control import Control
 from smartsim.app.databases import Databases
 from smartsim.app.ensemble import Ensemble
 from smartsim.app.entity_factory import EntityFactory
+from smartsim.app.experiment_sampling import experiment_sampler
+from smartsim.app.exporting import Exporting
 from smartsim.app.generation import Generation
 from smartsim.app.interrupts import on_interrupt, run_whole
 from smartsim.app.jobs import GRACE, Job, Jobs
@@ -28,7 +31,7 @@ from smartsim.app.progress import wait_with_progress
 from smartsim.app.recording import Recorder, opened
 from smartsim.app.reports import announce_end, job_line, launch_summary, summary_table
 from smartsim.app.status_files import StatusFiles
-from smartsim.app.telemetry import DatabaseSampler, TelemetryConfiguration, sampling_interval
+from smartsim.app.telemetry import TelemetryConfiguration, sampling_interval
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.status import SmartSimStatus
 
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 Entity: TypeAlias = Model | Ensemble | Orchestrator
 
 _DEFAULT_POLL = 10.0  # seconds between two lines of `poll`
+_TURN = 10.0  # seconds for which a start that somebody else asked for waits until another one is through
+_USER = "the user"
 
 
 class Experiment(EntityFactory):
@@ -91,6 +96,7 @@ class Experiment(EntityFactory):
         self._launching = threading.Lock()
         self._telemetry = TelemetryConfiguration(_flag("SMARTSIM_FLAG_TELEMETRY"))
         self._logs = ExperimentLogs(self.exp_path)
+        self._exporting = None if adapters.telemetry_export is None else Exporting(adapters.telemetry_export, name)
         beginning = opened(name, launcher, adapters.network.hostname(), adapters.clock.now())
         self._recorder = Recorder(
             beginning,
@@ -99,7 +105,10 @@ class Experiment(EntityFactory):
             adapters.clock,
             self._telemetry,
             always=[ManifestFile(beginning, path, adapters.files)],
-            recorded=[StatusFiles(path, adapters.files)],
+            recorded=[
+                StatusFiles(path, adapters.files),
+                *(() if self._exporting is None else (self._exporting.happened,)),
+            ],
         )
         self._jobs = Jobs(
             adapters.workload_manager,
@@ -117,16 +126,19 @@ class Experiment(EntityFactory):
             self._recorder,
             adapters.nodes,
         )
-        self._sampler = DatabaseSampler(
-            lambda: self._databases.sampled() if self._telemetry.is_enabled else [],
-            adapters.files,
-            adapters.clock,
+        self._sampler = experiment_sampler(
+            adapters,
+            self._jobs,
+            self._databases,
+            lambda: self._telemetry.is_enabled,
             sampling_interval(os.environ),
+            None if self._exporting is None else self._exporting.sampled,
         )
+        self._control = Control(path, adapters.control, self._jobs, self._stop_for, self._start_again)
 
     @property
     def telemetry(self) -> TelemetryConfiguration:
-        """The switch of the experiment's record, `.smartsim/events.jsonl`, and of what is made from it."""
+        """The switch of the experiment's record, `.smartsim/events.jsonl`, of what is made from it, and of samples."""
         return self._telemetry
 
     def __str__(self) -> str:
@@ -147,6 +159,9 @@ class Experiment(EntityFactory):
                     self._stop_all()
             finally:
                 self._jobs.close()
+                self._control.close()
+                if self._exporting is not None:
+                    self._exporting.close()
         self._logs.close()
 
     # Running them
@@ -202,7 +217,8 @@ class Experiment(EntityFactory):
 
         Args:
             *args: the entities, in any order.
-            block: whether to return only when no model of the experiment is active any more.
+            block: whether to return only when no model of the experiment is active any more; those that somebody has
+                restarted from outside in the meantime are among them.
             summary: whether to log what is about to be launched.
             kill_on_interrupt: whether a Ctrl-C stops what is launched.
 
@@ -219,31 +235,45 @@ class Experiment(EntityFactory):
                 text = launch_summary(self.name, self.exp_path, self._launcher, manifest, database_runs=runs)
                 get_logger(__name__).info(text)
             on_interrupt(self._interrupted)
-            adapters = self._adapters
-            launch = Launch(
-                self.name,
-                self.exp_path,
-                self._launcher,
-                self._jobs,
-                self._recorder,
-                self._databases,
-                adapters.database_server,
-                adapters.files,
-                adapters.clock,
-                adapters.connect,
-                kill_on_interrupt=kill_on_interrupt,
-            )
             self._keep_logs()
             with self._interruptible():
                 with self._launching:
-                    if self._closed:
-                        raise SmartSimError(
-                            f"The experiment {self.name!r} is closed: its `with` block has ended. Make another"
-                        )
-                    started = run_whole(lambda: launch.run(manifest))
-                    self._sampler.start()
+                    started = self._launch(manifest, kill_on_interrupt)
                 if block:
-                    wait_with_progress(self._jobs, started, adapters.clock)
+                    wait_with_progress(self._jobs, started, self._adapters.clock)
+
+    def _launch(self, manifest: Manifest, kill_on_interrupt: bool) -> list[Job]:
+        if self._closed:
+            raise SmartSimError(f"The experiment {self.name!r} is closed: its `with` block has ended. Make another")
+        if self._telemetry.is_enabled:
+            self._control.attend(manifest)
+        adapters = self._adapters
+        launch = Launch(
+            self.name,
+            self.exp_path,
+            self._launcher,
+            self._jobs,
+            self._recorder,
+            self._databases,
+            adapters.database_server,
+            adapters.files,
+            adapters.clock,
+            adapters.connect,
+            kill_on_interrupt=kill_on_interrupt,
+        )
+        started = run_whole(lambda: launch.run(manifest))
+        self._sampler.start()
+        return started
+
+    def _start_again(self, manifest: Manifest, kill_on_interrupt: bool) -> None:
+        """Start what somebody outside of the driver wants to run again."""
+        with self._logged():
+            if not self._launching.acquire(timeout=_TURN):
+                raise SmartSimError("The driver is starting something else: try again when that runs")
+            try:
+                self._launch(manifest, kill_on_interrupt)
+            finally:
+                self._launching.release()
 
     def poll(self, interval: float = _DEFAULT_POLL, verbose: bool = True, kill_on_interrupt: bool = True) -> None:
         """Wait until no model is active, with a line for each active one from time to time.
@@ -308,12 +338,19 @@ class Experiment(EntityFactory):
                 self._jobs_of(database)
             self._stop_jobs([job for job in jobs if not job.state.is_final], grace)
             for database in manifest.databases:
-                self._databases.stop(database, grace)
+                self._databases.stop(database, grace, _USER)
 
-    def _stop_jobs(self, jobs: list[Job], grace: float) -> None:
+    def _stop_for(self, jobs: Sequence[Job], by: str) -> None:
+        """End what somebody outside of the driver wants to end: jobs, of databases all."""
+        with self._logged():
+            self._stop_jobs([job for job in jobs if not job.is_database], GRACE, by)
+            for database in {job.owner: None for job in jobs if isinstance(job.owner, Orchestrator)}:
+                self._databases.stop(database, GRACE, by)
+
+    def _stop_jobs(self, jobs: list[Job], grace: float, by: str = _USER) -> None:
         for job in jobs:
             get_logger(__name__).info(f"Stopping model {job.entity} with job name {job.step.name}")
-        self._jobs.stop(jobs, by="the user", grace=grace)
+        self._jobs.stop(jobs, by, grace)
         if not self._jobs.wait_stopped(jobs, grace):
             left = ", ".join(str(job) for job in jobs if not job.state.is_final)
             raise SmartSimError(f"Did not end, although killed: {left}")
@@ -323,7 +360,7 @@ class Experiment(EntityFactory):
             self._stop_jobs([job for job in self._jobs.active() if not job.is_database], GRACE)
         finally:
             for database in self._databases.left():
-                self._databases.stop(database, GRACE)
+                self._databases.stop(database, GRACE, _USER)
 
     def reconnect_orchestrator(self, checkpoint: str) -> Orchestrator:
         """Take over a database that an earlier driver started and left running.
@@ -336,7 +373,9 @@ class Experiment(EntityFactory):
             SmartSimError: the file is damaged, or the database does not run any more.
         """
         with self._logged():
-            return self._databases.reconnect(os.path.abspath(checkpoint), self.create_database)
+            database = self._databases.reconnect(os.path.abspath(checkpoint), self.create_database)
+            self._sampler.start()
+            return database
 
     # Asking about them
 

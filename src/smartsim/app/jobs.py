@@ -12,7 +12,8 @@ from smartsim.app.logs import get_logger
 from smartsim.app.recording import Recorder, submission
 from smartsim.domain import record
 from smartsim.domain.errors import IllegalTransitionError, SSUnsupportedError
-from smartsim.domain.lifecycle import Announce, JobState, Note, SendStop, StopRequested, advance
+from smartsim.domain.lifecycle import Announce, Ended, JobState, Note, SendStop, StopRequested, advance
+from smartsim.domain.steps import together
 
 if TYPE_CHECKING:
     from smartsim.domain.lifecycle import Effect, JobEvent
@@ -90,7 +91,7 @@ class Jobs:
         self._active_applications = 0
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Start jobs, in order.
+        """Start jobs, in order. Those that are stopped before their turn has come are not started, and have ended.
 
         Raises:
             SSUnsupportedError: a name is taken; nothing was started.
@@ -99,12 +100,26 @@ class Jobs:
         self._register(jobs)
         try:
             self._recorder.add([submission(job, self._recorder) for job in jobs])
-            self._manager.submit([job.step for job in jobs], self._report)
+            by_step = {job.step.name: job for job in jobs}
+            for steps in together([job.step for job in jobs]):
+                group = [by_step[step.name] for step in steps]
+                with self._recorder.burst():
+                    self._submit(group)
+                if any(job.state.error is not None for job in group):
+                    break
         finally:
             self._forget([job for job in jobs if job.state.native_id is None and not job.state.is_final])
         refused = next((job.state.error for job in jobs if job.state.error is not None), None)
         if refused is not None:
             raise refused
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        """Start those jobs, of some that start together, which nobody has stopped meanwhile."""
+        now = self._clock.now()
+        for job in (stopped := [job for job in jobs if job.state.stopped_by is not None]):
+            self._report(job.step.name, Ended(now, None))
+        if len(stopped) < len(jobs):
+            self._manager.submit([job.step for job in jobs if job not in stopped], self._report)
 
     def attach(self, job: Job, handle: dict[str, object]) -> bool:
         """Follow a job that an earlier driver started; False when it does not run any more."""
@@ -137,6 +152,11 @@ class Jobs:
     def latest(self, entity: str) -> Job | None:
         """Return the latest run of an entity, None when it never ran."""
         return self._latest.get(entity)
+
+    def started(self) -> list[Job]:
+        """Return the latest run of each entity, in the order of their first ones."""
+        with self._changed:
+            return list(self._latest.values())
 
     def next_run(self, entity: str) -> int:
         """Return the number of an entity's next run."""
@@ -179,17 +199,21 @@ class Jobs:
                 left.pop()
             return not left
 
-        with self._changed:
-            return self._clock.wait_until(self._changed, all_ended, timeout)
+        return self._wait(all_ended, timeout)
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until no job but databases is active; False when the time was up before."""
-        with self._changed:
-            return self._clock.wait_until(self._changed, lambda: self._active_applications == 0, timeout)
+        return self._wait(lambda: self._active_applications == 0, timeout)
 
     def wait_stopped(self, jobs: Collection[Job], grace: float = GRACE) -> bool:
         """Wait until jobs that were asked to end have ended, by force if need be."""
         return self.wait_ended(jobs, grace + _FORCED)
+
+    def _wait(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
+        with self._changed:
+            holds = self._clock.wait_until(self._changed, predicate, timeout)
+        self._recorder.flush()  # who waited finds in the record what it waited for
+        return holds
 
     def handle(self, job: Job) -> dict[str, object]:
         """Return what another driver needs to follow a running job."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MANIFEST_FILE = ".smartsim/telemetry/manifest.json"
 _SCHEMA = {"schema_name": "entity manifest", "version": "0.0.4"}
 _LAUNCHERS = {"local": "Local", "pbs": "PBS", "pals": "PBS", "lsf": "LSF", "sge": "SGE"}
+_LAUNCH = (record.Launching, record.Launched, record.LaunchFailed)
+_TOLD = frozenset((*_LAUNCH, record.Submitted, record.Queued, record.Started, record.DatabaseReady))  # no ends
 _PATIENCE = 10.0  # seconds that another driver may take to write it
 
 _Json: TypeAlias = dict[str, Any]
@@ -55,6 +57,8 @@ class ManifestFile:
             OSError: the manifest cannot be written.
         """
         for event in events:
+            if type(event) not in _TOLD:
+                continue
             with self._lock:
                 if isinstance(event, record.Launching):
                     self._history = History()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from smartsim.domain.database import Database, ShardPlan, choose_interfaces
+from smartsim.domain.database import LOOPBACK, Database, ShardPlan, choose_interfaces
 from smartsim.domain.errors import SmartSimError
 from smartsim.ports.network import Network
 
@@ -35,6 +35,29 @@ def place(databases: Sequence[Database], network: Network, *, local: bool) -> li
         if count > 1:
             raise SmartSimError(f"Port {port} of {address} is asked for {count} times: give each database its own")
     return placed
+
+
+def refuse_unreachable(server: str, interface: str, hosts: Collection[str], network: Network) -> None:
+    """Do nothing when this machine can reach a server.
+
+    Args:
+        server: its name.
+        interface: the first that it listens on.
+        hosts: those that it may run on; none where that is not known.
+        network: of this machine.
+
+    Raises:
+        SmartSimError: it listens on the loopback of another machine.
+    """
+    here = network.hostname()
+    if interface != LOOPBACK or not hosts or here.partition(".")[0] in {host.partition(".")[0] for host in hosts}:
+        return
+    others = ", ".join(repr(name) for name in sorted(network.interfaces()) if name != LOOPBACK)
+    raise SmartSimError(
+        f"{server} runs on {', '.join(hosts)}, where interface={interface!r} is reached from that node alone, and not "
+        f"from {here}, where this driver runs: choose interface='auto', or one that the nodes share"
+        f"{f' (here there are {others})' if others else ''}"
+    )
 
 
 def _announcements(database: Database) -> str:

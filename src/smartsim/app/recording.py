@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from smartsim.app.logs import get_logger
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from smartsim.ports.clock import Clock
     from smartsim.ports.event_log import EventLog
 
+_TOGETHER = 0.05  # seconds in which the events of a burst are written together
 _SECRET = re.compile("pass|auth|user", re.IGNORECASE)  # in the names of the server's options that hold secrets
 Listener: TypeAlias = Callable[[Sequence[record.Event]], None]
 """Is told of events after they were recorded; may raise what it likes."""
@@ -68,16 +71,48 @@ class Recorder:
         self._telemetry = telemetry
         self._always = always
         self._recorded = recorded
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the next two
+        self._pending: list[record.Event] = []
+        self._bursts = 0
+        self._flushing = threading.Lock()  # held while events are written, so that they keep their order
+        self._flushed = -math.inf  # when that was done last
         self._failed: set[Listener] = set()
 
     def add(self, events: Sequence[record.Event]) -> None:
-        """Record what happened, in this order."""
+        """Record what happened, in this order; at once, unless it is part of a burst."""
         if self._telemetry.is_enabled:
-            for listener in (self._write, *self._recorded):
-                self._tell(listener, events)
+            with self._lock:
+                self._pending += events
+                waits = self._bursts and self._clock.monotonic() - self._flushed < _TOGETHER
+            if not waits:
+                self.flush()
         for listener in self._always:
             self._tell(listener, events)
+
+    @contextmanager
+    def burst(self) -> Iterator[None]:
+        """Have many events written together: those that follow one another closely, and the last ones at the end.
+
+        To write one event at a time costs more than twice as much, and two threads that do so hold up each other.
+        """
+        with self._lock:
+            self._bursts += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._bursts -= 1
+            self.flush()
+
+    def flush(self) -> None:
+        """See to it that all is written, and that who is told of what was recorded has been told."""
+        with self._flushing:  # also when nothing is left: another thread may be writing it
+            with self._lock:
+                events, self._pending = self._pending, []
+            if events:
+                self._flushed = self._clock.monotonic()
+                for listener in (self._write, *self._recorded):
+                    self._tell(listener, events)
 
     def path(self, path: str) -> str:
         """Return a path as it is recorded."""
@@ -85,8 +120,7 @@ class Recorder:
 
     def _write(self, events: Sequence[record.Event]) -> None:
         now = self._clock.now()
-        with self._lock:
-            opening, self._opening = self._opening, []
+        opening, self._opening = self._opening, []
         self._log.append([record.write(event, now) for event in (*opening, *events)])
 
     def _tell(self, listener: Listener, events: Sequence[record.Event]) -> None:

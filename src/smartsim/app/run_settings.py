@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,8 +55,9 @@ def create_run_settings(
         exe: see `RunSettings`; so for the others.
         exe_args: see `RunSettings`.
         run_command: what starts ranks: "srun", "mpirun", "mpiexec", "orterun", "aprun", "jsrun" or "flux"; "auto" takes
-            the first of the launcher's own that is there, and none for the local one. A program of your own is started
-            with `run_args` as they are. The launcher dragon starts programs itself, whatever is given here.
+            the first of the launcher's own that is there, and none for the local one. One of these by its path
+            (``/opt/mpi/bin/mpirun``) is that very program. A program of your own is started with `run_args` as they
+            are. The launcher dragon starts programs itself, whatever is given here.
         run_args: options of the run command.
         env_vars: see `RunSettings`.
         container: see `RunSettings`.
@@ -80,21 +82,22 @@ def create_run_settings(
             get_logger(__name__).warning(f"The launcher dragon has no run command: {dict(run_args)} has no effect")
         return rank_settings.DragonRunSettings(exe, exe_args, env_vars, container=container, processes=runner, **kwargs)
     if command.lower() == "auto":
-        command = _run_command_of(launcher, runner)
-    known = _CLASSES.get(command.lower())
+        command = available_run_command(launcher, runner)
+        if not command and launcher in _SEARCH:
+            raise SmartSimError(
+                f"Could not find a run command for the launcher {launcher}: none of {', '.join(_SEARCH[launcher])} is "
+                "in PATH. Load the module that has it, or pass run_command"
+            )
+    known = _CLASSES.get(posixpath.basename(command).lower())
     if known is None:
         return RunSettings(exe, exe_args, command, run_args, env_vars, container, processes=runner, **kwargs)
     if known is rank_settings.MpiexecSettings and launcher == "pals":
         known = rank_settings.PalsMpiexecSettings
+    if "/" in command:
+        kwargs["run_command"] = command
     return known(exe, exe_args, run_args, env_vars, container=container, processes=runner, **kwargs)
 
 
-def _run_command_of(launcher: str, runner: ProcessRunner) -> str:
-    commands = _SEARCH.get(launcher, ())
-    found = next((command for command in commands if runner.find(command) is not None), "")
-    if commands and not found:
-        raise SmartSimError(
-            f"Could not find a run command for the launcher {launcher}: none of {', '.join(commands)} is in PATH. Load "
-            "the module that has it, or pass run_command"
-        )
-    return found
+def available_run_command(launcher: str, runner: ProcessRunner) -> str:
+    """Return the first of a launcher's own run commands that this machine has; empty when there is none."""
+    return next((command for command in _SEARCH.get(launcher, ()) if runner.find(command) is not None), "")

@@ -10,10 +10,8 @@ from typing import Any
 
 from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.network.system import SystemNetwork
-from smartsim.domain.database import choose_interfaces
+from smartsim.domain.database import LOOPBACK, choose_interfaces
 from smartsim.domain.errors import SmartSimError
-
-_LOOPBACK = "lo"
 
 
 def choose_place(interfaces: Sequence[str], announcement: str, port: int, *, in_cluster: bool) -> list[str]:
@@ -55,6 +53,6 @@ def interface_of_host(available: Mapping[str, str]) -> str:
     try:
         found: list[Any] = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
     except OSError:
-        return _LOOPBACK
+        return LOOPBACK
     addresses = {str(entry[4][0]) for entry in found}
-    return next((name for name, address in available.items() if address in addresses), _LOOPBACK)
+    return next((name for name, address in available.items() if address in addresses), LOOPBACK)

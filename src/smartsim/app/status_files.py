@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smartsim.domain import record
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 _COMPLETED = SmartSimStatus.STATUS_COMPLETED.value
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Running:
     """A job that has not ended."""
 
     facts: record.Submitted
+    directory: str
     native_id: str = ""
 
 
@@ -50,9 +51,10 @@ class StatusFiles:
         for event in events:
             match event:
                 case record.Submitted(step=step):
-                    self._running[step] = _Running(event)
+                    self._running[step] = _Running(event, directory_of(event, self._exp_path))
                 case record.Started(step=step, native_id=native_id) if step in self._running:
-                    running = self._running[step] = replace(self._running[step], native_id=native_id)
+                    running = self._running[step]
+                    running.native_id = native_id
                     self._write(running, event, "start", {})
                 # What was submitted before the record was kept is not known.
                 case record.Ended(step=step) if step in self._running:
@@ -62,7 +64,7 @@ class StatusFiles:
 
     def _write(self, running: _Running, event: record.Event, action: str, more: dict[str, Any]) -> None:
         facts = running.facts
-        path = f"{directory_of(facts, self._exp_path)}/{action}.json"
+        path = f"{running.directory}/{action}.json"
         if isinstance(facts, record.TakenOver) and self._files.inspect(path) is not None:
             return
         step_id, task_id = ids(facts, running.native_id)

@@ -86,6 +86,8 @@ def workload_manager(
             clock,
             lambda program: flavour_of(program, processes),
             binds=numbers_are_cores(nodes, host, psutil.cpu_count(logical=False) or 0),
+            # Slurm takes nodes that fail out of a job; of other schedulers it is not known.
+            remaining=partial(_remaining, environment, processes) if launcher == "slurm" else None,
         )
     return ScheduledWorkloadManager(children, jobs), tuple(node.name for node in nodes)
 
@@ -199,6 +201,12 @@ def _nodes(launcher: str, environment: Mapping[str, str], processes: ProcessRunn
             f"What the nodes of this job have cannot be told: {error}. Steps are started at once, and may share CPUs"
         )
         return ()
+
+
+def _remaining(environment: Mapping[str, str], processes: ProcessRunner) -> list[str]:
+    from smartsim.adapters.wlm.allocations.current import allocation
+
+    return [node.name for node in allocation(environment, processes) or ()]
 
 
 def _scheduler(launcher: str) -> Scheduler:

@@ -21,7 +21,8 @@ SLOTS = 16384
 _MOST_IO_THREADS = 128
 _LAST_PORT = 65535  # RFC 793: a port has 16 bits
 _FAST_INTERFACES = ("hsn", "ipogif", "ib")
-_LOOPBACK = "lo"
+LOOPBACK = "lo"
+"""The interface by which a machine reaches itself, and nobody else."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class ShardPlan:
 
 
 def choose_interfaces(
-    wanted: Sequence[str], available: Collection[str], *, local: bool, otherwise: str = _LOOPBACK
+    wanted: Sequence[str], available: Collection[str], *, local: bool, otherwise: str = LOOPBACK
 ) -> tuple[str, ...]:
     """Return the network interfaces that a database is to listen on.
 

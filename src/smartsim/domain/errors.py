@@ -11,6 +11,7 @@
         ├ SmartSimCLIActionCancelled
         ├ UserStrategyError
         ├ ParameterWriterError
+        ├ EntityNotFoundError (also a LookupError)
         ├ SSUnsupportedError
         │   └ PreviewFormatError
         └ SSInternalError
@@ -105,6 +106,10 @@ class ParameterWriterError(SmartSimError):
             else f"Failed to write configuration file to {file_path}"
         )
         super().__init__(f"{message}: {reason}" if reason else message)
+
+
+class EntityNotFoundError(SmartSimError, LookupError):
+    """The record of an experiment has no such entity, or no such start of it."""
 
 
 class SSUnsupportedError(SmartSimError):

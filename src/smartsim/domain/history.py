@@ -12,7 +12,7 @@ from smartsim.domain.resources import Share
 from smartsim.domain.status import TERMINAL_STATUSES, SmartSimStatus
 
 
-@dataclass
+@dataclass(slots=True)
 class JobHistory:
     """One start of one entity.
 
@@ -116,6 +116,7 @@ class History:
         databases: by name.
         unknown: the events that this version cannot read.
         latest: when the latest thing happened, in seconds since the epoch; 0 when nothing has.
+        alive: whether drivers run, as far as who reads the record has found out.
 
     Example:
         >>> history = History.of([
@@ -133,6 +134,7 @@ class History:
     databases: dict[str, DatabaseHistory] = field(default_factory=dict)
     unknown: list[record.Unknown] = field(default_factory=list)
     latest: float = 0.0
+    alive: dict[record.Opened, bool] = field(default_factory=dict)
 
     @classmethod
     def of(cls, written: Iterable[Mapping[str, Any]]) -> History:
@@ -150,6 +152,15 @@ class History:
     def experiment(self) -> record.Opened | None:
         """The experiment, as the latest driver called it; None when none was recorded."""
         return self.drivers[-1] if self.drivers else None
+
+    @property
+    def driver_gone(self) -> bool:
+        """Whether every driver is known to have gone."""
+        return bool(self.drivers) and not any(self.alive.get(driver, True) for driver in reversed(self.drivers))
+
+    def is_lost(self, job: JobHistory) -> bool:
+        """Return whether a start has no end because nobody is there to record it: it may run or not."""
+        return job.ended_at is None and job.status is not SmartSimStatus.STATUS_NEVER_STARTED and self.driver_gone
 
     def add(self, event: record.Event) -> None:
         """Take in one more event."""

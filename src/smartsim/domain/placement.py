@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from smartsim.domain.demands import Demand, rooms_for
+from smartsim.domain.demands import Demand, rooms_for, settle
+from smartsim.domain.errors import AllocationError
 from smartsim.domain.resources import Lease, Node, ResourceRequest, Share
 
 LOOKAHEAD = 100
@@ -123,6 +124,24 @@ def release(state: Placement, lease: Lease) -> Placement:
         for node, left in zip(state.nodes, state.free, strict=True)
     )
     return replace(state, free=tuple(free))
+
+
+def lose(state: Placement, names: Collection[str]) -> tuple[dict[str, AllocationError], Placement]:
+    """Return the state after nodes have failed, and why those steps can never start, by name, that wait for them.
+
+    Args:
+        state: before.
+        names: of the nodes. What is released there later is gone.
+    """
+    nodes, free = (tuple(node for node in some if node.name not in names) for some in (state.nodes, state.free))
+    queue: list[Waiting] = []
+    errors: dict[str, AllocationError] = {}
+    for step in state.queue:
+        try:
+            queue.append(Waiting(step.name, settle(step.name, step.demand.request, nodes)))
+        except AllocationError as error:
+            errors[step.name] = error
+    return errors, Placement(nodes, free, tuple(queue))
 
 
 def take(state: Placement, lease: Lease) -> tuple[Lease, Placement]:

@@ -29,7 +29,7 @@ VERSION = 1
 """Of the schema. Fields may be added without another one; their meaning, and which are needed, does not change."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened.
 
@@ -43,7 +43,7 @@ class Event:
     recorded: float = field(default=0.0, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Opened(Event):
     """A driver began to record.
 
@@ -63,7 +63,7 @@ class Opened(Event):
     smartsim: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Launching(Event):
     """A call of `start` begins.
 
@@ -81,7 +81,7 @@ class Launching(Event):
     databases: tuple[DatabaseFacts, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Launched(Event):
     """All that a call of `start` was to start has been submitted, and its databases answer.
 
@@ -93,7 +93,7 @@ class Launched(Event):
     run_id: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LaunchFailed(Event):
     """A call of `start` failed; what it had started is stopped.
 
@@ -107,7 +107,7 @@ class LaunchFailed(Event):
     error: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Submitted(Event):
     """An entity is about to be started; all that is known of it.
 
@@ -160,14 +160,14 @@ class Submitted(Event):
     ml_scripts: tuple[MLObject, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TakenOver(Submitted):
     """A driver follows from now on what an earlier one started."""
 
     event = "taken_over"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StepEvent(Event):
     """Something that happened to what was submitted.
 
@@ -180,7 +180,7 @@ class StepEvent(Event):
     step: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Queued(StepEvent):
     """A workload manager has it, and will start it later.
 
@@ -192,7 +192,7 @@ class Queued(StepEvent):
     native_id: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Started(StepEvent):
     """It runs.
 
@@ -206,21 +206,21 @@ class Started(StepEvent):
     placement: tuple[Share, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Suspended(StepEvent):
     """It was suspended, and can go on."""
 
     event = "suspended"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resumed(StepEvent):
     """It goes on."""
 
     event = "resumed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StopRequested(StepEvent):
     """Somebody wants it to end.
 
@@ -232,14 +232,14 @@ class StopRequested(StepEvent):
     by: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Withdrawn(StepEvent):
     """It was never tried, since what was to be started before it could not be."""
 
     event = "withdrawn"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ended(StepEvent):
     """It ended.
 
@@ -257,14 +257,14 @@ class Ended(StepEvent):
     stopped_by: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Refused(Ended):
     """It could not be started."""
 
     event = "refused"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DatabaseReady(Event):
     """A database answers, all of it. Its passwords are in no event.
 
@@ -280,7 +280,7 @@ class DatabaseReady(Event):
     shards: tuple[ShardFacts, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unknown(Event):
     """An event that this version does not know, or cannot read.
 
@@ -299,7 +299,7 @@ KINDS: tuple[type[Event], ...] = (
 )
 """All that are written."""
 
-_BY_NAME: Mapping[str, Any] = {kind.event: kind for kind in KINDS}
+_BY_NAME: Mapping[str, type[Event]] = {kind.event: kind for kind in KINDS}
 
 
 def write(event: Event, recorded: float) -> dict[str, object]:
@@ -316,16 +316,20 @@ def write(event: Event, recorded: float) -> dict[str, object]:
     if isinstance(event, Unknown):
         return dict(event.content)
     written: dict[str, object] = {"version": VERSION, "event": event.event, "at": event.at, "recorded": recorded}
-    written.update(told(event))
+    written |= told(event)
     written["recorded"] = recorded  # not when it was recorded before, if it was
     return written
 
 
-def parse(written: Mapping[str, Any]) -> Event:
+def parse(written: Mapping[str, Any], kinds: Mapping[str, type[Event]] = _BY_NAME) -> Event:
     """Return an event that was written.
 
     What this version does not know is no error: an event of another name or a newer version, or one that lacks what it
     needs, is `Unknown`, and fields that are new are left aside.
+
+    Args:
+        written: JSON values by name.
+        kinds: those that are known, by name.
 
     Example:
         >>> parse({"version": 1, "event": "launched", "at": 2.0, "recorded": 2.5, "run_id": "5f"}).run_id
@@ -334,10 +338,10 @@ def parse(written: Mapping[str, Any]) -> Event:
         'Unknown'
     """
     name, version = written.get("event"), written.get("version", VERSION)
-    kind = _BY_NAME.get(name) if isinstance(name, str) else None
+    kind: Any = kinds.get(name) if isinstance(name, str) else None
     if kind is not None and isinstance(version, int) and version <= VERSION:
         decode = decoder(kind)
-        with suppress(TypeError):  # a field is missing, or holds something else
+        with suppress(TypeError, RecursionError):  # a field is missing, or holds something else
             event: Event = decode(written)
             return event
     return Unknown(at=_time(written.get("at")), recorded=_time(written.get("recorded")), content=dict(written))

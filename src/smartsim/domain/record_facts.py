@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BatchOptions:
     """The options of a batch job.
 
@@ -20,7 +20,7 @@ class BatchOptions:
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EnsembleFacts:
     """An ensemble as it was launched.
 
@@ -37,7 +37,7 @@ class EnsembleFacts:
     batch: BatchOptions | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DatabaseFacts:
     """A database as it was launched.
 
@@ -58,7 +58,7 @@ class DatabaseFacts:
     batch: BatchOptions | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Files:
     """The files attached to an entity, by what becomes of them."""
 
@@ -67,7 +67,7 @@ class Files:
     configure: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """How an application is run, as its settings say.
 
@@ -84,7 +84,7 @@ class RunOptions:
     run_args: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MLObject:
     """A model or script that an entity brings along for its database."""
 
@@ -93,7 +93,7 @@ class MLObject:
     device: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ShardFacts:
     """A server of a database that answers.
 

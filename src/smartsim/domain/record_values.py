@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 def plain(value: object) -> object:
@@ -16,7 +20,7 @@ def plain(value: object) -> object:
         >>> plain({"n": (1, 2)})
         {'n': [1, 2]}
     """
-    if value is None or isinstance(value, str | int | float):
+    if type(value) in _PLAIN or isinstance(value, str | int | float):
         return value
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
@@ -30,22 +34,23 @@ def plain(value: object) -> object:
 def told(value: Any) -> dict[str, object]:
     """Return the fields of a dataclass by name, as JSON has them, less those that hold their default."""
     kind: Any = type(value)
-    without = _defaults(kind)
+    names, defaults, contents = _shape(kind)
     return {
-        name: content if type(content) is str else plain(content)
-        for name, content in vars(value).items()
-        if name not in without or content != without[name]
+        name: content if type(content) in _PLAIN else plain(content)
+        for name, default, content in zip(names, defaults, contents(value), strict=True)
+        if content is not default and content != default
     }
 
 
 @cache
-def _defaults(kind: Any) -> Mapping[str, object]:
-    """Return what fields of a dataclass hold when they are not given; those that have to be are not among them."""
-    return {
-        item.name: item.default if item.default_factory is MISSING else item.default_factory()
-        for item in fields(kind)
-        if item.default is not MISSING or item.default_factory is not MISSING
-    }
+def _shape(kind: Any) -> tuple[Sequence[str], Sequence[object], Callable[[Any], Sequence[object]]]:
+    """Return the names of a dataclass's fields, of which it has several; what they hold by default; and what gets them.
+
+    The default of those that have none is equal to nothing.
+    """
+    names = [item.name for item in fields(kind)]
+    defaults = [item.default if item.default_factory is MISSING else item.default_factory() for item in fields(kind)]
+    return names, defaults, attrgetter(*names)
 
 
 @cache
@@ -64,16 +69,18 @@ def decoder(hint: Any) -> Callable[[Any], Any]:
     if hint is Any:
         return _anything
     if origin is tuple:
-        return _sequence(decoder(args[0]))
+        return _sequence(decoder(args[0]), None if args[-1] is Ellipsis else len(args))
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return _mapping(decoder(args[1]))
     if origin in (Union, types.UnionType):
         (inner,) = (decoder(arg) for arg in args if arg is not type(None))
-        return lambda value: None if value is None else inner(value)
+        return _optional(inner)
     if is_dataclass(hint):
         return _record(hint)
     if hint is float:
         return _number
+    if hint is str:
+        return _word
     return _exactly(hint)
 
 
@@ -81,10 +88,31 @@ def _anything(value: Any) -> Any:
     return value
 
 
+def _optional(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    last: tuple[str, Any] = ("None", None)
+
+    def decode(value: Any) -> Any:
+        nonlocal last
+        # Members of an ensemble have most of their parts in common: what was decoded last serves again. Two values of
+        # JSON may be equal and not the same, such as 1 and true.
+        known, written = last, repr(value)
+        if known[0] != written:
+            known = last = (written, None if value is None else inner(value))
+        return known[1]
+
+    return decode
+
+
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{value!r} is no number")
     return float(value)
+
+
+def _word(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r} is no str")
+    return sys.intern(value)  # members of an ensemble have most of their words in common
 
 
 def _exactly(kind: type) -> Callable[[Any], Any]:
@@ -96,10 +124,10 @@ def _exactly(kind: type) -> Callable[[Any], Any]:
     return decode
 
 
-def _sequence(item: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _sequence(item: Callable[[Any], Any], length: int | None) -> Callable[[Any], Any]:
     def decode(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise TypeError(f"{value!r} is no list")
+        if not isinstance(value, list) or length not in (None, len(value)):
+            raise TypeError(f"{value!r} is no list, or not as long as it has to be")
         return tuple([item(element) for element in value])
 
     return decode
@@ -109,7 +137,7 @@ def _mapping(item: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def decode(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise TypeError(f"{value!r} is no object")
-        return {name: item(element) for name, element in value.items()}
+        return {sys.intern(name): item(element) for name, element in value.items()}
 
     return decode
 

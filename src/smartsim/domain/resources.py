@@ -47,7 +47,7 @@ class ResourceRequest:
     all_gpus: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Share:
     """What a step has of one node.
 

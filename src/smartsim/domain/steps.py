@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from smartsim.domain.resources import ResourceRequest
@@ -71,3 +72,16 @@ class Step:
     def command(self) -> tuple[str, ...]:
         """The whole command line."""
         return self.launch + self.argv
+
+
+def together(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Yield the steps of each job in the place of its first, and those without a job as they stand in between."""
+    by_batch: dict[Batch, list[Step]] = {}
+    for step in steps:
+        if step.batch is not None:
+            by_batch.setdefault(step.batch, []).append(step)
+    for batch, group in itertools.groupby(steps, key=lambda step: step.batch):
+        if batch is None:
+            yield list(group)
+        elif batch in by_batch:
+            yield by_batch.pop(batch)

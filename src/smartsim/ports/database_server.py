@@ -8,6 +8,7 @@ from typing import Protocol
 
 from smartsim.domain.addresses import Address
 from smartsim.domain.database import ShardPlan
+from smartsim.domain.metrics import LargeKey, SlowCall
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,89 @@ class ClientFacts:
 
 
 @dataclass(frozen=True)
+class ProgramUsage:
+    """How a model or script on a server does. Totals count from when it was stored there.
+
+    Args:
+        model: its key.
+        type: "MODEL" or "SCRIPT".
+        backend: what runs it.
+        device: where it runs.
+        calls: that were answered; a total.
+        errors: calls that failed; a total.
+        queue_seconds: that calls have waited; a total.
+        run_seconds: that runs have taken; a total, in which a batch counts once.
+        queue_length: calls that wait at the moment.
+        running: calls that run at the moment.
+        workers: that could run it.
+        batch_sizes: how many runs had how many requests, by the upper bound of their number; "inf" for the last one.
+    """
+
+    model: str
+    type: str
+    backend: str
+    device: str
+    calls: int = 0
+    errors: int = 0
+    queue_seconds: float = 0.0
+    run_seconds: float = 0.0
+    queue_length: int = 0
+    running: int = 0
+    workers: int = 0
+    batch_sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ServerUsage:
-    """What a server uses at the moment.
+    """What a server uses at the moment, and has done since it began.
+
+    What SmartSim's own processes ask is in none of the numbers but those of bytes.
 
     Args:
         used_memory: bytes that it has allocated.
         used_memory_peak: the most that these have been.
         total_system_memory: bytes of its machine.
-        clients: that are connected to it, but for who asks.
+        clients: those that are connected to it, but for who asks, one by one; empty unless that was asked for.
+        client_count: how many are connected, but for who asks.
+        keys: that it holds.
+        hits: keys that were read and were there.
+        misses: keys that were read and were not there.
+        bytes_in: that it has received; `bytes_out`: that it has sent.
+        calls: commands that it has run, by their name.
+        latencies: the 50th, 99th and 99.9th percentile of the microseconds that a command takes, by its name.
+        slow: the latest calls that took long, by a number that grows with each.
+        programs: the models and scripts that were run.
+        is_replica: whether it copies another server.
     """
 
     used_memory: int
     used_memory_peak: int
     total_system_memory: int
     clients: tuple[ClientFacts, ...] = ()
+    client_count: int = 0
+    keys: int = 0
+    hits: int = 0
+    misses: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
+    latencies: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    slow: Mapping[int, SlowCall] = field(default_factory=dict)
+    programs: tuple[ProgramUsage, ...] = ()
+    is_replica: bool = False
+
+
+@dataclass(frozen=True)
+class LargestKeys:
+    """The largest keys among those that were looked at.
+
+    Args:
+        keys: the largest first, ten at most, by the bytes of their names.
+        cursor: where to look next, as the server says; 0 for the beginning.
+    """
+
+    keys: Mapping[bytes, LargeKey] = field(default_factory=dict)
+    cursor: int = 0
 
 
 class DatabaseServer(Protocol):
@@ -123,13 +193,32 @@ class DatabaseServer(Protocol):
         """
         ...
 
-    def usage(self, address: Address, credentials: Credentials, timeout: float) -> ServerUsage:
+    def usage(
+        self, address: Address, credentials: Credentials, timeout: float, *, lists_clients: bool = False
+    ) -> ServerUsage:
         """Ask a shard what it uses.
 
         Args:
             address: where it listens.
             credentials: of its administrator.
             timeout: the longest wait for an answer, in seconds.
+            lists_clients: whether it is asked for its clients, one by one; there may be thousands.
+
+        Raises:
+            SmartSimError: it does not answer.
+        """
+        ...
+
+    def largest_keys(
+        self, address: Address, credentials: Credentials, timeout: float, known: LargestKeys
+    ) -> LargestKeys:
+        """Look for the largest keys of a shard among some more of them; a bounded number, whatever it holds.
+
+        Args:
+            address: where it listens.
+            credentials: of its administrator.
+            timeout: the longest wait for an answer, in seconds.
+            known: what the last call returned; `LargestKeys()` at first.
 
         Raises:
             SmartSimError: it does not answer.

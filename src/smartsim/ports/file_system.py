@@ -38,11 +38,32 @@ class Entry:
     is_link: bool
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a file.
+
+    Args:
+        content: its bytes.
+        size: of all of the file at that moment, in bytes.
+    """
+
+    content: bytes
+    size: int
+
+
 class FileReader(Protocol):
     """Looks at files. Paths are absolute."""
 
     def inspect(self, path: str) -> Entry | None:
         """Return what stands at a path, or None when nothing does."""
+        ...
+
+    def names(self, directory: str) -> Sequence[str]:
+        """Return the names of what stands in a directory, sorted.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         ...
 
     def walk(self, directory: str) -> Sequence[str]:
@@ -55,6 +76,19 @@ class FileReader(Protocol):
         Args:
             path: the file.
             last: only so many bytes of its end; None for all of it.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        ...
+
+    def read_range(self, path: str, offset: int, limit: int) -> Part:
+        """Return a part of a file, and nothing behind its end.
+
+        Args:
+            path: the file.
+            offset: of the first byte.
+            limit: how many bytes, at most.
 
         Raises:
             OSError: it cannot be read.

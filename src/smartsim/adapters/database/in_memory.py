@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from smartsim.domain.errors import SmartSimError, SSInternalError
-from smartsim.ports.database_server import Credentials, ServerCommand, ServerFacts, ServerUsage
+from smartsim.ports.database_server import Credentials, LargestKeys, ServerCommand, ServerFacts, ServerUsage
 
 if TYPE_CHECKING:
     from smartsim.domain.addresses import Address
@@ -24,10 +24,12 @@ class InMemoryDatabaseServer:
 
     Attributes:
         settings: what `configure` set, by the text of the address.
+        usages: what servers are to say that they use, by the text of the address.
     """
 
     def __init__(self, runs: Callable[[Sequence[str]], bool], end: Callable[[Sequence[str]], None]) -> None:
         self.settings: dict[str, dict[str, str]] = {}
+        self.usages: dict[str, ServerUsage] = {}
         self._runs = runs
         self._end = end
         self._shards: dict[str, tuple[tuple[str, ...], Credentials]] = {}
@@ -62,11 +64,22 @@ class InMemoryDatabaseServer:
             is_replica=place is not None and before[0] is not place,
         )
 
-    def usage(self, address: Address, credentials: Credentials, timeout: float) -> ServerUsage:
-        """Return what a shard that runs uses: nothing."""
+    def usage(
+        self, address: Address, credentials: Credentials, timeout: float, *, lists_clients: bool = False
+    ) -> ServerUsage:
+        """Return what a shard that runs uses: nothing, unless `usages` says otherwise."""
+        del lists_clients
         if self.probe(address, credentials, timeout) is None:
             raise SmartSimError(f"The database at {address} does not answer")
-        return ServerUsage(used_memory=0, used_memory_peak=0, total_system_memory=0)
+        return self.usages.get(str(address), ServerUsage(0, 0, 0))
+
+    def largest_keys(
+        self, address: Address, credentials: Credentials, timeout: float, known: LargestKeys
+    ) -> LargestKeys:
+        """Return no keys: there is no data."""
+        if self.probe(address, credentials, timeout) is None:
+            raise SmartSimError(f"The database at {address} does not answer")
+        return known
 
     def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
         """Make servers one cluster."""

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from smartsim.adapters.database import access, cluster
+from smartsim.adapters.database import access, cluster, usage
 from smartsim.domain.errors import SmartSimError, SSConfigError, SSInternalError
-from smartsim.ports.database_server import ClientFacts, Credentials, ServerCommand, ServerFacts, ServerUsage
+from smartsim.ports.database_server import Credentials, LargestKeys, ServerCommand, ServerFacts, ServerUsage
 
 if TYPE_CHECKING:
     import redis
@@ -144,24 +144,29 @@ class ValkeyServer:
             is_replica=role == "slave",
         )
 
-    def usage(self, address: Address, credentials: Credentials, timeout: float) -> ServerUsage:
-        """Ask a shard what it uses."""
+    def usage(
+        self, address: Address, credentials: Credentials, timeout: float, *, lists_clients: bool = False
+    ) -> ServerUsage:
+        """Ask a shard what it uses, in one go."""
         import redis
 
         try:
-            with _connect(address, credentials, timeout) as pool, pool.client() as connection:
-                own: Any = connection.client_id()
-                memory: Any = connection.info("memory")
-                listed: Any = connection.client_list()
+            with _connect(address, credentials, timeout, name=usage.CLIENT) as connection:
+                return usage.ask(connection, lists_clients=lists_clients)
         except redis.RedisError as error:
             raise SmartSimError(f"The database at {address} does not answer: {error}") from error
-        clients = [ClientFacts(int(found["id"]), str(found["addr"])) for found in listed]
-        return ServerUsage(
-            used_memory=int(memory["used_memory"]),
-            used_memory_peak=int(memory["used_memory_peak"]),
-            total_system_memory=int(memory["total_system_memory"]),
-            clients=tuple(client for client in clients if client.id != own),
-        )
+
+    def largest_keys(
+        self, address: Address, credentials: Credentials, timeout: float, known: LargestKeys
+    ) -> LargestKeys:
+        """Look for the largest keys of a shard among some more of them."""
+        import redis
+
+        try:
+            with _connect(address, credentials, timeout, name=usage.CLIENT) as connection:
+                return usage.look_for_keys(connection, known)
+        except redis.RedisError as error:
+            raise SmartSimError(f"The database at {address} does not answer: {error}") from error
 
     def join(self, servers: Sequence[ShardPlan], credentials: Credentials, timeout: float) -> bool:
         """Bring servers that are ready closer to being one cluster."""
@@ -213,7 +218,7 @@ class ValkeyServer:
                 raise SmartSimError(f"The database at {address} cannot be asked to end: {error}") from error
 
 
-def _connect(address: Address, credentials: Credentials, timeout: float) -> redis.Redis:
+def _connect(address: Address, credentials: Credentials, timeout: float, name: str | None = None) -> redis.Redis:
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
@@ -228,6 +233,7 @@ def _connect(address: Address, credentials: Credentials, timeout: float) -> redi
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
+        client_name=name,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from smartsim.ports.file_system import Entry, Kind, Placing
+from smartsim.ports.file_system import Entry, Kind, Part, Placing
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,16 @@ class InMemoryFileSystem:
         kind = Kind.DIRECTORY if isinstance(end, _Directory) else Kind.FILE
         return Entry(kind=kind, mode=end.mode, is_link=is_link)
 
+    def names(self, directory: str) -> Sequence[str]:
+        """Return the names of what stands in a directory, sorted."""
+        return [path for path in self.walk(directory) if "/" not in path]
+
     def walk(self, directory: str) -> Sequence[str]:
         """Return every path below a directory, relative to it and sorted."""
         base = self._resolve(directory)
-        if not isinstance(self._nodes.get(base), _Directory):
-            raise _error(errno.ENOENT, directory)
+        node = self._nodes.get(base)
+        if not isinstance(node, _Directory):
+            raise _error(errno.ENOENT if node is None else errno.ENOTDIR, directory)
         return sorted(posixpath.relpath(path, base) for path in self._below(base))
 
     def read(self, path: str, last: int | None = None) -> bytes:
@@ -78,6 +83,11 @@ class InMemoryFileSystem:
         if not isinstance(node, _File):
             raise _error(errno.ENOENT if node is None else errno.EISDIR, path)
         return node.content if last is None else node.content[max(0, len(node.content) - last) :]
+
+    def read_range(self, path: str, offset: int, limit: int) -> Part:
+        """Return a part of a file."""
+        content = self.read(path)
+        return Part(content[offset : offset + limit], len(content))
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file; a link there is replaced."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from smartsim.ports.file_system import Entry, Kind, Placing
+from smartsim.ports.file_system import Entry, Kind, Part, Placing
 
 _serial = itertools.count()
 _LOCK_INTERVAL = 0.005  # seconds between two tries: flock waits for ever or not at all
@@ -37,6 +37,10 @@ class PosixFileSystem:
         kind = Kind.DIRECTORY if stat.S_ISDIR(status.st_mode) else Kind.FILE
         return Entry(kind=kind, mode=stat.S_IMODE(status.st_mode), is_link=is_link)
 
+    def names(self, directory: str) -> Sequence[str]:
+        """Return the names of what stands in a directory, sorted."""
+        return sorted(os.listdir(directory))
+
     def walk(self, directory: str) -> Sequence[str]:
         """Return every path below a directory, relative to it and sorted; links are not followed."""
         found: list[str] = []
@@ -51,17 +55,34 @@ class PosixFileSystem:
                 stream.seek(max(0, stream.seek(0, os.SEEK_END) - last))
             return stream.read()
 
+    def read_range(self, path: str, offset: int, limit: int) -> Part:
+        """Return a part of a file. One that is no plain file, such as a pipe, is not waited for."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                number = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.ESPIPE
+                raise OSError(number, os.strerror(number), path)
+            content = b""
+            while limit > len(content) and (more := os.pread(descriptor, limit - len(content), offset + len(content))):
+                content += more
+            return Part(content, status.st_size)
+        finally:
+            os.close(descriptor)
+
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file atomically, through a temporary file beside it."""
         temporary = f"{path}.{os.getpid()}.{next(_serial)}.part"
         # Made unreadable for others until it has its mode: what is written may be a secret.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            with open(descriptor, "wb", buffering=0) as stream:
-                view = memoryview(content)
-                while view:
-                    view = view[stream.write(view) :]
+            try:
+                written = os.write(descriptor, content)
+                while written < len(content):
+                    written += os.write(descriptor, memoryview(content)[written:])
                 os.fchmod(descriptor, mode)
+            finally:
+                os.close(descriptor)
             os.rename(temporary, path)
         except BaseException:
             os.unlink(temporary)

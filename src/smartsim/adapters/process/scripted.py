@@ -1,11 +1,12 @@
-"""Programs for tests: nothing is started."""
+"""Programs and processes for tests: nothing is started."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from smartsim.domain.errors import ShellError
+from smartsim.ports.process_meter import ProcessUsage
 from smartsim.ports.process_runner import Completed
 
 
@@ -45,3 +46,23 @@ class ScriptedProcessRunner:
         if tuple(argv) not in self._answers:
             raise ShellError(f"{argv[0]} did not end within {timeout:g} s and was killed", argv, "add it to `answers`")
         return self._answers[tuple(argv)]
+
+
+class ScriptedProcessMeter:
+    """Processes that exist on paper.
+
+    Args:
+        usages: what trees use, by the ids of their roots.
+
+    Example:
+        >>> meter = ScriptedProcessMeter({7: ProcessUsage(cpu_seconds=0.5, memory=4096, processes=1)})
+        >>> meter.measure([7, 8])
+        {7: ProcessUsage(cpu_seconds=0.5, memory=4096, processes=1, gpu_memory=None, gpu_utilization=None)}
+    """
+
+    def __init__(self, usages: Mapping[int, ProcessUsage] | None = None) -> None:
+        self.usages = dict(usages or {})
+
+    def measure(self, roots: Collection[int]) -> Mapping[int, ProcessUsage]:
+        """Return what trees use."""
+        return {root: usage for root, usage in self.usages.items() if root in set(roots)}

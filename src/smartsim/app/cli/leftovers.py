@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+import socket
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,27 +16,48 @@ from smartsim.adapters.database.valkey import ValkeyServer
 from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.wlm.own import own_processes
 from smartsim.app.cli.options import Json
+from smartsim.app.cli.tables import print_table, table_of
 from smartsim.app.leftovers import Leftover, find_leftovers
+from smartsim.app.reading import ExperimentReader
 from smartsim.app.reaping import choose, reap
+from smartsim.app.unfinished import Unfinished, find_unfinished
 from smartsim.domain.errors import SmartSimError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_WIDE = 200  # columns of a table that goes to no terminal
 
-
-def ps(as_json: Json = False) -> None:
-    """List what your experiments left running on this machine."""
+def ps(
+    directory: Annotated[
+        str | None, typer.Argument(metavar="[DIRECTORY]", help="Of an experiment, for that alone and its batch jobs.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what your experiments left running on this machine; of one, the jobs of schedulers, too."""
     found = _leftovers()
+    jobs: list[Unfinished] = []
+    if directory is not None:
+        found = [
+            each
+            for each in found
+            if each.experiment and os.path.realpath(each.experiment) == os.path.realpath(directory)
+        ]
+        try:
+            jobs = find_unfinished(ExperimentReader(directory).history, socket.gethostname())
+        except SmartSimError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(os.EX_SOFTWARE) from None
     if as_json:
-        typer.echo(json.dumps([asdict(leftover) for leftover in found], indent=2))
-    elif not found:
-        typer.echo("No experiment of yours has anything running on this machine.")
+        typer.echo(json.dumps([*map(asdict, found), *map(asdict, jobs)], indent=2))
+        return
+    if not found:
+        whose = "No experiment of yours" if directory is None else "The experiment"
+        typer.echo(f"{whose} has {'anything' if directory is None else 'nothing'} running on this machine.")
     else:
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else _WIDE).print(_table(found))
+        print_table(_table(found))
+    if jobs:
+        typer.echo("Jobs without an end in the record:")
+        print_table(_jobs(jobs))
 
 
 def _leftovers() -> list[Leftover]:
@@ -61,6 +85,18 @@ def _table(leftovers: list[Leftover]) -> Table:
         )
         table.add_row(*map(Text, row))
     return table
+
+
+def _jobs(jobs: Sequence[Unfinished]) -> Table:
+    now = time.time()
+    rows = (
+        (
+            *(job.name, job.status, job.batch_job, job.native_id, f"{job.driver} on {job.host}"),
+            *(_duration(max(0.0, now - job.submitted_at)), job.path),
+        )
+        for job in jobs
+    )
+    return table_of(("NAME", "STATUS", "JOB", "ID", "DRIVER", "AGE", "PATH"), rows)
 
 
 def _duration(seconds: float) -> str:

@@ -7,3 +7,4 @@ from typing import Annotated, TypeAlias
 import typer
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Directory: TypeAlias = Annotated[str, typer.Argument(metavar="DIRECTORY", help="The directory of the experiment.")]

@@ -18,7 +18,6 @@ import typer
 from smartsim.app.cli.installation import not_installed
 from smartsim.app.cli.options import Json
 from smartsim.app.cli.sample_models import DOUBLING_MODELS
-from smartsim.app.experiment import Experiment
 from smartsim.app.runtimes import installed_versions
 from smartsim.domain.errors import SmartSimError
 
@@ -94,6 +93,7 @@ def _try_all(directory: str, port: int, device: Device, backends: dict[str, Outc
         SmartSimError: the database did not start, or has lost a tensor.
     """
     from smartsim.app.client.client import Client
+    from smartsim.app.experiment import Experiment  # the other commands do without it
 
     with Experiment("validate", directory) as experiment:
         database = experiment.create_database(port=port, password=True)

@@ -1,0 +1,1 @@
+"""Control channels: how a running driver is asked for something."""

@@ -1,0 +1,1 @@
+"""`smart watch`: experiments in a terminal, also over a slow line."""
