@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from smartsim.adapters.wlm import job_script
@@ -27,6 +27,8 @@ HEADER = ("#!/bin/bash", "", "#SBATCH --output=x")
 ECHO = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ), os.getcwd(), sys.stdin.read()], sys.stdout)"
 ECHOES = (sys.executable, "-X", "utf8", "-c", ECHO)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+NAMES = st.from_regex(r"[A-Z]{3,8}", fullmatch=True)
+OWN_NAMES = st.from_regex(r"(SS|SR_)[A-Z][A-Za-z0-9_]{0,8}", fullmatch=True)
 STUBBORN = ("/bin/sh", "-c", 'trap "" TERM; : > ready; while :; do sleep 0.05; done')
 
 
@@ -117,8 +119,10 @@ def group_runs(group: int) -> bool:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     arguments=st.lists(TEXT, max_size=4),
-    variables=st.dictionaries(st.from_regex(r"[A-Z]{3,8}", fullmatch=True).filter(lambda name: name != "PATH"), TEXT),
+    variables=st.dictionaries(NAMES.filter(lambda name: name != "PATH"), TEXT)
+    | st.dictionaries(OWN_NAMES, TEXT, min_size=1),
 )
+@example(arguments=["A=1"], variables={"SSKEYOUT": "a b", "SR_LOG_LEVEL": "$HOME"})
 def test_words_and_variables_of_a_member_arrive_exactly(
     job: Job, arguments: list[str], variables: dict[str, str]
 ) -> None:
@@ -138,7 +142,7 @@ def test_each_member_is_one_line_of_quoted_words(words: list[str], name: str) ->
     step = Step(name, tuple(words), (), {}, "/w", "/o", "/e")
     text = job_script.render(batch, HEADER, [step])
     line = text[text.rindex("\nmember ") + 1 : text.rindex("\n\nwait_for_members")]
-    assert shlex.split(line) == ["member", "0", name, "/w", "/o", "/e", *words]
+    assert shlex.split(line) == ["member", "0", name, "/w", "/o", "/e", "0", *words]
 
 
 def test_exported_variables_of_the_driver_and_of_the_preamble_reach_members_unchanged(tmp_path: Path) -> None:
@@ -289,6 +293,63 @@ def test_a_stubborn_member_is_killed_at_its_time_although_the_scheduler_sent_a_s
     assert job.exit("a").returncode == -signal.SIGKILL
 
 
+@pytest.fixture
+def turns(job: Job) -> Callable[..., Step]:
+    """Makes steps that `srun` starts with CPUs to themselves, each of which runs until there is a file `release`."""
+    srun = job.directory / "srun"
+    srun.write_text('#!/bin/sh\nwhile [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n')
+    srun.chmod(0o700)
+
+    def make(name: str, *more: str) -> Step:
+        step = job.step(name, "/bin/sh", "-c", f"until [ -e {job.directory}/release ]; do sleep 0.02; done")
+        return replace(step, launch=(str(srun), "--exact", *more))
+
+    return make
+
+
+TWO_CPUS = {"SLURM_JOB_CPUS_PER_NODE": "1(x2)"}
+
+
+def test_members_for_which_the_job_has_no_cpus_have_their_turn_later(job: Job, turns: Callable[..., Step]) -> None:
+    process = job.start([turns(f"m{index}") for index in range(5)], variables=TWO_CPUS)
+    job.wait_for_start("m0")
+    job.wait_for_start("m1")
+    job.stop("m3", 0.0, 0.0)
+    wait_for(lambda: job.file("m3", job_script.EXIT).exists())  # although others go on
+    assert not [name for name in ("m2", "m3", "m4") if job.file(name, job_script.STARTED).exists()]
+    (job.directory / "release").touch()
+    assert ended(process) == 143
+    assert [job.exit(f"m{index}").returncode for index in range(5)] == [0, 0, 0, -15, 0]
+
+
+def test_members_that_wait_for_their_turn_when_the_scheduler_ends_the_job_get_none(
+    job: Job, turns: Callable[..., Step]
+) -> None:
+    process = job.start([turns(f"m{index}") for index in range(4)], variables=TWO_CPUS)
+    job.wait_for_start("m0")
+    job.wait_for_start("m1")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == 143
+    for name in ("m2", "m3"):
+        assert not job.file(name, job_script.STARTED).exists()
+        assert (job.exit(name).returncode, job.exit(name).signals) == (-15, ("TERM",))
+
+
+@pytest.mark.parametrize(
+    ("variables", "more"),
+    [({}, ()), (TWO_CPUS, ("--overlap",)), ({**TWO_CPUS, "SLURM_HET_SIZE": "2"}, ())],
+    ids=["no Slurm", "overlapping", "groups of nodes"],
+)
+def test_members_start_side_by_side_where_it_is_not_known_how_many_can(
+    job: Job, turns: Callable[..., Step], variables: Mapping[str, str], more: Sequence[str]
+) -> None:
+    process = job.start([turns(f"m{index}", *more) for index in range(4)], variables=variables)
+    for index in range(4):
+        job.wait_for_start(f"m{index}")
+    (job.directory / "release").touch()
+    assert ended(process) == 0
+
+
 def test_what_a_member_leaves_behind_ends_with_it(job: Job) -> None:
     process = job.start([job.step("a", "/bin/sh", "-c", "sleep 100 & exit 5")])
     group = job.wait_for_start("a")
@@ -315,6 +376,17 @@ def test_a_member_whose_watch_is_killed_does_not_keep_the_script_from_ending(job
     os.killpg(group, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("heard", range(1, 10))
+def test_an_end_of_which_the_script_hears_only_a_part_in_time_does_not_keep_it_from_ending(
+    tmp_path: Path, heard: int
+) -> None:
+    # As bash's `read` does when its time is up: it forgets what it has read of the line.
+    cut = f'if ((_cuts++)); then builtin read "$@"; else builtin read -r -N {heard} -u "$_ends"; return 142; fi'
+    job = Job(tmp_path, preamble=(f"read() {{ {cut}; }}",))
+    steps = [job.step(f"m{index}", "/bin/sh", "-c", f"exit $(({index} == 11 ? 7 : 0))") for index in range(12)]
+    assert job.run(steps) == 7
+
+
 def test_a_preamble_that_fails_ends_the_job_before_its_members(tmp_path: Path) -> None:
     job = Job(tmp_path, ["set -e", "false"])
     assert job.run([job.step("a", "/bin/true")]) == 1
@@ -328,8 +400,9 @@ def test_a_bash_without_a_clock_of_its_own_tells_the_time_too(tmp_path: Path) ->
     assert before - 1.0 <= job.exit("a").at <= time.time() + 1.0
 
 
-def test_a_preamble_keeps_the_signals_that_it_uses(tmp_path: Path) -> None:
-    job = Job(tmp_path, ["trap 'echo checkpoint' USR1"])
+@pytest.mark.parametrize("mode", ["+o", "-o"])
+def test_a_preamble_keeps_the_signals_that_it_uses(tmp_path: Path, mode: str) -> None:
+    job = Job(tmp_path, [f"set {mode} posix", "trap 'echo checkpoint' USR1"])
     process = job.start([job.step("a", "/bin/sleep", "1")])
     job.wait_for_start("a")
     process.send_signal(signal.SIGUSR1)
@@ -355,8 +428,8 @@ def test_the_script_stands_as_users_know_it() -> None:
     assert lines[:7] == [*HEADER, "module load solver", "", "_directory=/run/state", "_element="]
     assert lines[-5:] == [
         "",
-        "member 0 m_0-X /m0 /m0/o /m0/e env A=1 srun -n 2 solver 'two words'",
-        "member 1 m_1-X /m1 /m1/o /m1/e env A=1 srun -n 2 solver 'two words'",
+        "member 0 m_0-X /m0 /m0/o /m0/e 0 env A=1 srun -n 2 solver 'two words'",
+        "member 1 m_1-X /m1 /m1/o /m1/e 0 env A=1 srun -n 2 solver 'two words'",
         "",
         "wait_for_members",
     ]

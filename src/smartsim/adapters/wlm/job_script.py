@@ -12,6 +12,7 @@ The script needs bash 4.1, and nothing of the driver.
 from __future__ import annotations
 
 import posixpath
+import re
 import shlex
 import signal
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from smartsim.domain.steps import Batch, Step
 
 STARTED, EXIT, STOP = ".started", ".exit", ".stop"
 _MICRO = 1_000_000
+_OWN_VARIABLE = re.compile(r"(SS|SR_)[A-Z][A-Za-z0-9_]*")
+"""What the shell itself sets, which is quicker than `env`: other names may mean something to it, such as `LC_ALL`."""
 _SHELL_SIGNAL = 128  # what a shell adds to the number of the signal that ended a program
 
 
@@ -88,8 +91,9 @@ def render(batch: Batch, header: Sequence[str], members: Sequence[Step], element
         f"_directory={shlex.quote(batch.directory)}",
         f"_element=${{{elements.variable}:-}}" if elements.variable else "_element=",
     ]
+    turns = (_TURNS,) if not batch.array and all(map(_has_cpus_to_itself, members)) else ()
     lines = (_member(elements.first + index, step) for index, step in enumerate(members))
-    return "\n".join([*header, *batch.preamble, "", *where, _FUNCTIONS, *lines, "", "wait_for_members", ""])
+    return "\n".join([*header, *batch.preamble, "", *where, _FUNCTIONS, *turns, *lines, "", "wait_for_members", ""])
 
 
 def parse_started(content: bytes) -> MemberStart | None:
@@ -134,10 +138,18 @@ def _words(content: bytes) -> list[str] | None:
     return content.decode().split() if content.endswith(b"\n") else None
 
 
+def _has_cpus_to_itself(step: Step) -> bool:
+    """Return whether `srun` starts it once there are CPUs that no other step has."""
+    return "--exact" in step.launch and not any(word.startswith("--overl") for word in step.launch)
+
+
 def _member(index: int, step: Step) -> str:
-    environment = [f"{name}={value}" for name, value in step.environment.items()]
-    command = ["env", *environment, *step.command] if environment else step.command
-    return shlex.join(["member", str(index), step.name, step.working_directory, step.stdout, step.stderr, *command])
+    variables = [f"{name}={value}" for name, value in step.environment.items()]
+    words: Sequence[str] = step.command
+    if not all(map(_OWN_VARIABLE.fullmatch, step.environment)):
+        variables, words = [], ["env", *variables, *words]
+    where = [str(index), step.name, step.working_directory, step.stdout, step.stderr]
+    return shlex.join(["member", *where, str(len(variables)), *variables, *words])
 
 
 # A process of its own watches each member, whose process group can be told to end without it, so that every end is
@@ -149,9 +161,9 @@ _FUNCTIONS = r"""
 set +efu
 IFS=$' \t\n'
 _signals=(TERM INT HUP ALRM USR1 USR2 XCPU)
-_names=() _watchers=() _codes=() _term_at=() _kill_at=() _seen=() _time=0 _looked=$SECONDS
-declare -A _index_of _passed
-exec {_ends}<> <(:)
+_names=() _watchers=() _codes=() _term_at=() _kill_at=() _seen=() _time=0 _looked=$SECONDS _turns=0 _over=
+declare -A _index_of _passed _declined
+exec {_ends}<> <(:) {_silence}<> <(:)
 
 _now() {
     _time=${EPOCHREALTIME:-$(date +%s.%6N)}
@@ -164,19 +176,34 @@ _keep() {
 }
 
 member() {
-    local _index=$1 _name=$2 _where=$3 _out=$4 _err=$5
-    shift 5
-    [[ -z $_element || $_element == "$_index" ]] || return
-    # The scheduler starts the job a second time: this member had ended.
+    [[ -z $_element || $_element == "$1" ]] || return
+    local _index=$1 _name=$2 _where=$3 _out=$4 _err=$5 _variables=$6
+    shift 6
+    while ((_turns && ${#_watchers[@]} >= _turns)) && [[ ! $_over ]]; do _listen; done
+    [[ ! $_over ]] || _decline "$_name" "$_over"
+    if [[ ${_declined[$_name]} ]]; then
+        _codes[_index]=143
+    # Otherwise the scheduler starts the job a second time, and this member had ended.
+    elif [[ ! -s $_directory/$_name.exit ]]; then
+        _names[_index]=$_name
+        _index_of[$_name]=$_index
+        _watch "$@" &
+        _watchers[_index]=$!
+    fi
+    # An element of an array has one member. The lines of the others need not be read.
+    [[ -z $_element ]] || wait_for_members
+}
+
+# A member that has not had its turn gets none.
+_decline() {
+    local _name=$1
     [[ ! -s $_directory/$_name.exit ]] || return
-    _names[_index]=$_name
-    _index_of[$_name]=$_index
-    _watch "$@" &
-    _watchers[_index]=$!
+    _keep .exit 143 "${@:2}"
+    _declined[$_name]=1
 }
 
 _watch() {
-    local _code _signal
+    local _code _signal _words
     for _signal in "${_signals[@]}"; do trap "_seen+=($_signal)" "$_signal"; done
     if [[ -e $_directory/$_name.stop ]]; then
         _code=143
@@ -185,22 +212,26 @@ _watch() {
         : > "$_err"
         exec 2> /dev/null
         set -m
-        (_run "$@") < /dev/null >> "$_out" 2>> "$_err" {_ends}>&-
+        (_run "$@") < /dev/null >> "$_out" 2>> "$_err" {_ends}>&- {_silence}>&-
         _code=$?
         # What it left behind ends with it.
-        for _signal in TERM 0 0 0 0 0 0 0 0 0 KILL; do
-            _send "$_signal" "$_name" || break
-            sleep 0.1
+        for _words in TERM,.002 0,.005 0,.01 0,.02 0,.05 0,.1 0,.2 0,.2 0,.4 KILL,.1; do
+            _send "${_words%,*}" "$_name" || break
+            read -r -t "${_words#*,}" -u "$_silence" # sleeps without a process
         done
     fi
     _keep .exit "$_code" "${_seen[@]}"
-    echo "$_index $_code" >&"$_ends"
+    echo "end $_index $_code" >&"$_ends"
 }
 
 _run() {
     _keep .started "$BASHPID"
     # What came while there was no member to pass it on to.
     for _signal in "${_seen[@]}"; do kill -s "$_signal" "$BASHPID"; done
+    for ((; _variables > 0; _variables--)); do
+        export -- "$1"
+        shift
+    done
     cd -- "$_where" && exec -- "$@"
 }
 
@@ -214,6 +245,7 @@ _pass() {
     local _index
     [[ ${_passed[$1]} != "$SECONDS" ]] || return
     _passed[$1]=$SECONDS
+    [[ $1 != @(TERM|INT|HUP) ]] || _over=$1
     for _index in "${!_watchers[@]}"; do
         kill -s "$1" "${_watchers[_index]}"
         _send "$1" "${_names[_index]}"
@@ -227,6 +259,7 @@ _look_for_stops() {
         _name=${_file##*/}
         _name=${_name%.stop}
         _index=${_index_of[$_name]}
+        [[ $_index || $_element ]] || _decline "$_name"
         [[ $_index && ${_watchers[_index]} ]] || continue
         _now
         if [[ ! ${_kill_at[_index]} ]]; then
@@ -243,28 +276,48 @@ _look_for_stops() {
     done 2> /dev/null
 }
 
-wait_for_members() {
-    local _index _code
-    while ((${#_watchers[@]})); do
-        if read -r -t "$((${#_kill_at[@]} == 0)).1" -u "$_ends" _index _code; then
-            _codes[_index]=$_code
+_listen() {
+    local _mark _index _code _lines _words
+    if read -r -t "$((${#_kill_at[@]} == 0)).1" -u "$_ends" _mark _index _code && [[ $_mark == end ]]; then
+        _codes[_index]=$_code
+        unset "_watchers[_index]" "_kill_at[_index]"
+    else
+        # The time may have been up in the middle of what a watching process said, of which the beginning is lost
+        # then; and somebody may have killed one.
+        for _index in "${!_watchers[@]}"; do
+            kill -s 0 "${_watchers[_index]}" && continue
+            _lines=() _words=()
+            mapfile -t _lines < "$_directory/${_names[_index]}.exit" && _words=(${_lines[0]})
+            _codes[_index]=${_words[1]:-137}
             unset "_watchers[_index]" "_kill_at[_index]"
-        else
-            # Somebody may have killed what watches a member.
-            for _index in "${!_watchers[@]}"; do
-                kill -s 0 "${_watchers[_index]}" || [[ -s $_directory/${_names[_index]}.exit ]] && continue
-                _codes[_index]=137
-                unset "_watchers[_index]" "_kill_at[_index]"
-            done 2> /dev/null
-        fi
-        ((_looked == SECONDS && ${#_kill_at[@]} == 0)) || _look_for_stops
-    done
+        done 2> /dev/null
+    fi
+    ((_looked == SECONDS && ${#_kill_at[@]} == 0)) || _look_for_stops
+}
+
+wait_for_members() {
+    local _code
+    while ((${#_watchers[@]})); do _listen; done
     for _code in "${_codes[@]}"; do ((_code == 0)) || exit "$_code"; done
     exit 0
 }
 
+_traps=$(trap -p)$'\n'
 for _signal in "${_signals[@]}"; do
     # Lines before this may have a use of their own for it.
-    [[ $(trap -p "$_signal") ]] || trap "_pass $_signal; _look_for_stops" "$_signal"
+    [[ $_traps == *"' "?(SIG)"$_signal"$'\n'* ]] || trap "_pass $_signal; _look_for_stops" "$_signal"
 done
+"""
+
+# How many steps of Slurm can run at once when each has CPUs to itself: no more than the job has CPUs. Started all at
+# once they would compete with those that run, and ask the controller again and again. A job of several groups of nodes
+# tells only the CPUs of one.
+_TURNS = r"""
+if [[ ! $SLURM_HET_SIZE ]]; then
+    for _cpus in ${SLURM_JOB_CPUS_PER_NODE//,/ }; do
+        _nodes=1
+        [[ $_cpus != *x* ]] || _nodes=${_cpus#*x}
+        ((_turns += ${_cpus%%(*} * ${_nodes%)}))
+    done
+fi
 """
