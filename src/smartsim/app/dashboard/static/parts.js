@@ -119,9 +119,12 @@ export function Confirm({ title, text, name, verb, run, close }) {
   const [error, setError] = useState("");
   const [isBusy, setBusy] = useState(false);
   useEffect(() => {
-    const opener = document.activeElement;
-    dialog.current.showModal();
-    return () => opener?.focus?.();
+    const [element, opener] = [dialog.current, document.activeElement];
+    element.showModal();
+    return () => {
+      element.close(); // while it is open, nothing else takes the focus
+      opener?.focus?.();
+    };
   }, []);
   const submit = async (event) => {
     event.preventDefault();
@@ -135,7 +138,12 @@ export function Confirm({ title, text, name, verb, run, close }) {
       setBusy(false);
     }
   };
-  return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="confirm-title">
+  // Escape closes it through us: we hear of what the browser has closed when somebody may have opened it anew.
+  const dismiss = (event) => {
+    event.preventDefault();
+    if (event.target.isConnected) close();
+  };
+  return html`<dialog ref=${dialog} onCancel=${dismiss} onClose=${dismiss} aria-labelledby="confirm-title">
     <form onSubmit=${submit}>
       <h2 id="confirm-title">${title}</h2>
       <p>${text}</p>
