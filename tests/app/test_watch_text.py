@@ -13,6 +13,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from recorded_studies import record_study
+from smartsim.app.plain_text import duration, growing, printable
 from smartsim.app.reading import ExperimentReader
 from smartsim.app.watch import log_tail, text
 from smartsim.app.watch.browser import Browser
@@ -20,7 +21,7 @@ from smartsim.app.watch.experiments import find_experiments
 from smartsim.app.watch.log_tail import wrapped
 from smartsim.app.watch.members import Layout, member_lines
 from smartsim.app.watch.pane import changed_cells
-from smartsim.app.watch.text import duration, fitted, growing, printable
+from smartsim.app.watch.text import fitted
 from smartsim.domain.errors import TelemetryError
 from smartsim.domain.views.table import Page, Row
 

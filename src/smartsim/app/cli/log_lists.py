@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from smartsim.app.cli.tables import print_table, table_of
-from smartsim.app.watch.text import amount, printable
+from smartsim.app.plain_text import amount, printable
 from smartsim.domain.status import SmartSimStatus
 
 if TYPE_CHECKING:

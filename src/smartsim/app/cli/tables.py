@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from smartsim.app.watch.text import printable
+from smartsim.app.plain_text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,9 +12,9 @@ import typer
 
 from smartsim.app.cli.options import Directory, Json
 from smartsim.app.cli.tables import print_table, table_of
+from smartsim.app.plain_text import amount
 from smartsim.app.reading import ExperimentReader
 from smartsim.app.usage import ModelUsage, ServerUsage, UsageOfJob, usage
-from smartsim.app.watch.text import amount
 from smartsim.domain.errors import SmartSimError
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from smartsim.app.plain_text import clock_time, duration, growing, printable
 from smartsim.app.watch.log_tail import wrapped
-from smartsim.app.watch.text import STYLES, clock_time, duration, growing, printable
+from smartsim.app.watch.text import STYLES
 from smartsim.domain.views.details import Detail
 from smartsim.domain.views.diagnosis import Diagnosis
 from smartsim.domain.views.table import Row

@@ -12,7 +12,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from smartsim.app.watch.text import LETTERS, printable, state
+from smartsim.app.plain_text import printable
+from smartsim.app.watch.text import LETTERS, state
 
 _STYLE = """
 {name} {{ align: center middle; }}

@@ -9,8 +9,9 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
+from smartsim.app.plain_text import clock_time, printable
 from smartsim.app.reading import EVENTS_FILE, ExperimentReader
-from smartsim.app.watch.text import clock_time, counted, fitted, printable
+from smartsim.app.watch.text import counted, fitted
 from smartsim.domain.errors import SmartSimError, TelemetryError
 from smartsim.domain.views.overview import Overview, overview
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, chop_cells
 
-from smartsim.app.watch.text import printable
+from smartsim.app.plain_text import printable
 from smartsim.domain.errors import SmartSimError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from smartsim.app.watch.text import LETTERS, STYLES, duration, fitted, growing, printable
+from smartsim.app.plain_text import duration, growing, printable
+from smartsim.app.watch.text import LETTERS, STYLES, fitted
 from smartsim.domain.views.table import Page, Row
 
 _LONGEST_NAME: Final = 32  # cells

@@ -9,7 +9,8 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from smartsim.app.watch.text import LETTERS, amount, clock_time, counted, fitted, printable, sparkline
+from smartsim.app.plain_text import amount, clock_time, printable, sparkline
+from smartsim.app.watch.text import LETTERS, counted, fitted
 from smartsim.domain.views.databases import DatabaseView, ServerView
 from smartsim.domain.views.inference import ModelView
 from smartsim.domain.views.overview import GroupView, Overview

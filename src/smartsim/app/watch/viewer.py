@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from rich.text import Text
 
+from smartsim.app.plain_text import printable
 from smartsim.app.watch.about import about_lines, prose
 from smartsim.app.watch.browser import Browser
 from smartsim.app.watch.log_tail import LogTail
 from smartsim.app.watch.members import member_lines
 from smartsim.app.watch.panes import database_lines, group_lines, inference_lines, run_lines, title_line
-from smartsim.app.watch.text import printable
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.status import SmartSimStatus
 from smartsim.domain.views.databases import databases
