@@ -1,13 +1,16 @@
 """What becomes of steps in jobs, on a Slurm that does in virtual time what a test has planned."""
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pytest
 
 from scripted_slurm import Job, World, no_thread_left, runs_until, submitted
+from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
 from smartsim.adapters.wlm.scheduler import JobFacts
 from smartsim.adapters.wlm.slurm import Slurm
-from smartsim.domain.lifecycle import Ended, Queued, Resumed, Started, Suspended
+from smartsim.domain.errors import LauncherError
+from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Resumed, Started, Suspended
 from smartsim.ports.process_runner import Completed
 
 
@@ -382,3 +385,66 @@ def test_an_exit_code_of_0_is_not_believed_of_an_srun_that_gave_up(world: World)
     assert ended.returncode is None
     assert ended.reason == "node failure: a node of the job failed"
     assert world.ended("b") == Ended(world.ended("b").at, 0)
+
+
+class BrokenFiles(InMemoryFileSystem):
+    """Files that nobody can list from some time on, for a reason that nobody has foreseen."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(["/run"])
+        self._clock = world.clock
+        self.breaks = world.clock.monotonic() + 10.0
+        self.heals = math.inf
+
+    def walk(self, directory: str) -> Sequence[str]:
+        if self.breaks <= self._clock.monotonic() < self.heals:
+            raise ZeroDivisionError("something odd")
+        return super().walk(directory)
+
+
+def test_an_error_that_nobody_has_foreseen_ends_all_waits_and_tells_what_may_still_run(world: World) -> None:
+    world.files = BrokenFiles(world)
+    world.plan = lambda job: job.runs(1.0, "a", "b", "c")
+    manager = world.manager()
+    manager.submit([world.step(name) for name in "ab"], world.report)
+    manager.submit([world.step("c")], world.report)
+    for number, name in enumerate("abc", start=1):
+        ended = world.ended(name)
+        assert (ended.returncode, ended.cancelled_by) == (None, "")
+        assert ended.reason == (
+            "unknown: what follows jobs of slurm failed (ZeroDivisionError: something odd). Job "
+            f"{number} may still run: see whether it does, and end it with `scancel {number}`"
+        )
+    warning, details = world.logged
+    assert "ZeroDivisionError: something odd" in warning
+    assert "1, 2, 3" in warning
+    assert "in walk" in details
+
+
+def test_jobs_are_followed_again_after_an_error_that_nobody_has_foreseen(world: World) -> None:
+    files = BrokenFiles(world)
+    world.files = files
+    world.plan = lambda job: job.runs(1.0, "a")
+    manager = world.manager()
+    manager.submit([world.step("a")], world.report)
+    world.ended("a")
+    files.heals = 0.0
+    world.plan = runs_until(2.0, "b")
+    manager.submit([world.step("b")], world.report)
+    assert world.ended("b").returncode == 0
+    with pytest.raises(LauncherError, match="No job has a step named 'a'"):
+        manager.handle("a")
+
+
+def test_an_error_of_who_is_told_of_one_step_does_not_keep_others_waiting(world: World) -> None:
+    def told(name: str, event: JobEvent) -> None:
+        if name == "a" and isinstance(event, Started):
+            raise ZeroDivisionError("something odd")
+        world.report(name, event)
+
+    world.plan = lambda job: job.runs(1.0, "a", "b")
+    manager = world.manager()
+    manager.submit([world.step("b")], world.report)
+    manager.submit([world.step("a")], told)
+    assert world.ended("a").reason.startswith("unknown")
+    assert world.ended("b").reason.startswith("unknown")

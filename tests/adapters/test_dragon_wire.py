@@ -12,8 +12,14 @@ from typing import Any
 
 import pytest
 
+from smartsim.adapters.clock.system import SystemClock
+from smartsim.adapters.wlm.dragon.connected import Connected, Followed
 from smartsim.adapters.wlm.dragon.link import Link
+from smartsim.adapters.wlm.dragon.runtime import Place, Runtime
 from smartsim.adapters.wlm.dragon.wire import Connection, ask, establish
+from smartsim.adapters.wlm.local import LocalWorkloadManager
+from smartsim.domain.lifecycle import JobEvent, Refused
+from smartsim.domain.steps import Step
 
 DEADLINE = 30.0
 TOKEN = b"token"
@@ -102,7 +108,7 @@ def test_a_link_sends_what_is_long_and_ends_when_it_is_closed(ends: tuple[socket
     told: SimpleQueue[Any] = SimpleQueue()
     thread = serve(ends[1], TOKEN, told)
     answers: SimpleQueue[Any] = SimpleQueue()
-    link = Link(establish(ends[0], TOKEN, DEADLINE), answers.put, lambda: answers.put("lost"))
+    link = Link(establish(ends[0], TOKEN, DEADLINE), answers.put, lambda _: answers.put("lost"))
     long = {"text": "x" * 5_000_000}
     link.send(long)
     assert answers.get(timeout=DEADLINE) == long
@@ -115,9 +121,37 @@ def test_a_link_sends_what_is_long_and_ends_when_it_is_closed(ends: tuple[socket
 def test_a_link_tells_when_the_other_end_has_gone(ends: tuple[socket.socket, socket.socket]) -> None:
     thread = serve(ends[1], TOKEN, SimpleQueue())
     answers: SimpleQueue[Any] = SimpleQueue()
-    link = Link(establish(ends[0], TOKEN, DEADLINE), answers.put, lambda: answers.put("lost"))
+    link = Link(establish(ends[0], TOKEN, DEADLINE), answers.put, lambda _: answers.put("lost"))
     ends[1].shutdown(socket.SHUT_RDWR)
     assert answers.get(timeout=DEADLINE) == "lost"
     link.send({"nobody": "hears it"})
     link.close()
     thread.join()
+
+
+@pytest.mark.parametrize("words", [b"what?", b"17", b"\xff"])
+def test_what_is_no_message_ends_the_connection(ends: tuple[socket.socket, socket.socket], words: bytes) -> None:
+    thread = serve(ends[1], TOKEN, SimpleQueue())
+    connection = establish(ends[0], TOKEN, DEADLINE)
+    ends[1].sendall(words + b"\n")
+    with closing(connection), pytest.raises(ConnectionAbortedError):
+        ask(connection, {}, DEADLINE)
+    thread.join()
+
+
+def test_an_error_that_nobody_has_foreseen_ends_all_waits(ends: tuple[socket.socket, socket.socket]) -> None:
+    thread = serve(ends[1], TOKEN, SimpleQueue())
+    children = LocalWorkloadManager()
+    runtime = Connected("runtime", children, SystemClock(), lambda _: "see its log", lambda _: None)
+    place = Place(("127.0.0.1", 1), "/runtime/token", "elsewhere", {})
+    runtime.open(Runtime(place, establish(ends[0], TOKEN, DEADLINE), is_own=False), "here")
+    told: SimpleQueue[JobEvent] = SimpleQueue()
+    followed = Followed(Step("a", ("true",), (), {}, "/", "/out", "/err"), "a", lambda _, event: told.put(event))
+    # The server answers every message with itself, and not with what happened.
+    runtime.start([followed], [{}], is_left=True)
+    refused = told.get(timeout=DEADLINE)
+    assert isinstance(refused, Refused)
+    expected = "unknown: what follows the Dragon runtime on elsewhere failed (KeyError: 'event'): see its log"
+    assert str(refused.error) == f"a: {expected}"
+    thread.join()
+    children.close()

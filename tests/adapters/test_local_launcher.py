@@ -1,5 +1,6 @@
 """What only the real local launcher can show: processes, their arguments, environment, files and signals."""
 
+import errno
 import json
 import os
 import signal
@@ -257,3 +258,40 @@ def test_a_recycled_process_id_is_not_taken_for_the_step(runner: Runner) -> None
     other = LocalWorkloadManager()
     assert not other.attach(runner.step("b", "/bin/sleep", "100"), handle, runner.report)
     other.close()
+
+
+def test_an_error_that_nobody_has_foreseen_ends_all_waits_and_tells_what_may_still_run(runner: Runner) -> None:
+    def told(_: str, event: JobEvent) -> None:
+        if isinstance(event, Ended):
+            raise ZeroDivisionError("something odd")
+
+    running = runner.start(runner.step("runs", "sleep", "60"))
+    try:
+        runner.manager.submit([runner.step("ends", "true")], told)
+        ended = runner.ended("runs")
+        assert ended.returncode is None
+        assert ended.reason == (
+            "unknown: what follows processes of this driver failed (ZeroDivisionError: something odd). Process "
+            f"{running} may still run: see whether it does, and end it with `kill -- -{running}`"
+        )
+        assert runner.run(runner.step("later", "sh", "-c", "exit 3")).returncode == 3
+    finally:
+        os.killpg(running, signal.SIGKILL)
+        os.waitpid(running, 0)
+
+
+def test_a_step_is_stopped_although_nobody_can_look_at_the_processes_at_the_moment(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def sessions() -> dict[int, set[int]]:
+        looks.append(1)
+        if len(looks) < 5:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/proc")
+        return {}
+
+    runner.start(runner.step("a", "sleep", "60"))
+    monkeypatch.setattr("smartsim.adapters.wlm.proc.sessions", sessions)
+    runner.manager.stop(["a"], grace=30.0)
+    assert runner.ended("a").returncode == -signal.SIGTERM

@@ -300,6 +300,23 @@ def test_a_file_that_cannot_be_written_is_a_refusal_in_words(site: Site) -> None
     assert site.started() == ["b", "c"]
 
 
+def test_an_error_that_nobody_has_foreseen_refuses_one_step_and_keeps_no_other_waiting(site: Site) -> None:
+    written = site.files.write
+
+    def write(path: str, content: bytes, mode: int = 0o666) -> None:
+        if "b" in path:
+            raise ZeroDivisionError("something odd")
+        written(path, content, mode)
+
+    site.files.write = write  # type: ignore[method-assign]
+    site.submit(*(step(name, ResourceRequest(tasks=8), "mpirun") for name in "abc"))
+    site.clock.advance(10.0)
+    assert site.started() == ["a", "c"]
+    ended = site.of("b")[-1]
+    assert isinstance(ended, Ended)
+    assert ended.reason == "b cannot be started: ZeroDivisionError: something odd"
+
+
 def test_a_program_whose_flavour_cannot_be_told_is_refused() -> None:
     site = Site()
 
@@ -411,6 +428,91 @@ def test_a_step_that_comes_to_wait_after_the_end_is_cancelled_too(site: Site) ->
     site.told.append(lambda name, _: site.manager.close() if name == "c" else None)
     site.submit(*(step(name) for name in "abc"))
     assert site.kinds("c") == [Queued, Ended]
+
+
+# Nodes that fail
+
+
+class Losing:
+    """A site, of whose nodes some may have failed when that is asked."""
+
+    def __init__(self, *left: str) -> None:
+        self.left: Sequence[str] | None = left
+        self.asked = 0
+        self.site = site = Site()
+        self.manager = PlacingWorkloadManager(
+            site.inner, NODES, "n1", site.files, SystemClock(), site.flavour, remaining=self.remaining
+        )
+        self.news = threading.Condition()
+
+    def remaining(self) -> Sequence[str]:
+        self.asked += 1
+        if self.left is None:
+            raise ShellError("cannot be asked", ["scontrol"])
+        return self.left
+
+    def submit(self, *steps: Step) -> None:
+        self.manager.submit(steps, self.report)
+
+    def report(self, name: str, event: JobEvent) -> None:
+        with self.news:
+            self.site.report(name, event)
+            self.news.notify_all()
+
+    def ended(self, name: str) -> Ended:
+        with self.news:
+            assert self.news.wait_for(lambda: isinstance(self.site.of(name)[-1], Ended), DEADLINE), self.site.events
+        event = self.site.of(name)[-1]
+        assert isinstance(event, Ended)
+        return event
+
+
+def test_nothing_is_placed_on_a_node_that_has_failed() -> None:
+    losing = Losing("n1")
+    site = losing.site
+    site.scripts["a"] = Script(duration=10.0, returncode=-9)
+    on_n2 = ResourceRequest(tasks=4, hosts=("n2",))
+    losing.submit(step("a", on_n2), step("b"), step("c"), step("large", ResourceRequest(tasks=8)), step("there", on_n2))
+    assert site.started() == ["a", "b"]
+    site.clock.advance(10.0)
+    ended = losing.ended("a")
+    assert (ended.returncode, ended.reason) == (-9, "node failure: n2 failed while it ran there")
+    for name in ("large", "there"):
+        ended = losing.ended(name)
+        assert ended.returncode is None
+        assert f"Step {name} asks for" in ended.reason
+        assert "It had more before n2 failed" in ended.reason
+    losing.submit(step("d"))
+    assert site.started() == ["a", "b", "c"]
+    assert site.of("d") == [Queued(site.of("d")[0].at, "waiting")]
+    losing.submit(step("e", on_n2))
+    (refused,) = site.of("e")
+    assert isinstance(refused, Refused)
+    assert "n2 do not belong to it" in str(refused.error)
+    losing.manager.close()
+
+
+@pytest.mark.parametrize("left", [None, ("n1", "n2")])
+def test_a_step_that_fails_by_itself_is_reported_as_it_was(left: Sequence[str] | None) -> None:
+    losing = Losing()
+    losing.left = left
+    losing.site.scripts["a"] = Script(duration=10.0, returncode=7)
+    losing.submit(step("a"))
+    losing.site.clock.advance(10.0)
+    ended = losing.ended("a")
+    assert (ended.returncode, ended.reason) == (7, "")
+    assert losing.asked == 1
+    losing.manager.close()
+
+
+def test_nobody_asks_why_steps_ended_well_or_were_stopped() -> None:
+    losing = Losing()
+    losing.submit(step("a"), step("b"))
+    losing.manager.stop(["b"], 5.0)
+    losing.site.clock.advance(10.0)
+    assert (losing.ended("a").returncode, losing.ended("b").returncode) == (0, -15)
+    assert losing.asked == 0
+    losing.manager.close()
 
 
 def test_another_driver_takes_over_the_lease(site: Site) -> None:

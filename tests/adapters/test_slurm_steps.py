@@ -212,6 +212,27 @@ def test_an_srun_that_gave_up_without_a_reason_is_read_up_on(world: World) -> No
     assert (ended.returncode, ended.reason) == (None, f"srun gave the step up: see {world.step('a').stderr}")
 
 
+def test_a_node_that_fails_is_the_reason_by_the_words_of_srun(world: World) -> None:
+    world.scripts["a"] = Script(5.0, 137)
+    (world.directory / "a.err").write_text(
+        "srun: error: Node failure on node[3-4]\nsrun: error: node3: task 1: Killed\n"
+    )
+    world.submit("a")
+    world.clock.advance(5.0)
+    assert world.ended("a") == Ended(world.clock.now(), -9, "node failure: node[3-4] failed")
+    assert world.commands == []
+
+
+def test_books_that_stopped_when_the_job_lost_a_node_are_not_waited_for(world: World) -> None:
+    world.scripts["a"] = Script(5.0, 137)
+    world.books = "52|RESIZING|0:0|driver\n52.0|RESIZING|0:0|a\n52|RUNNING|0:0|driver\n"
+    world.submit("a")
+    world.clock.advance(5.0)
+    at = world.clock.now()
+    assert world.ended("a") == Ended(at, -9)
+    assert world.clock.now() < at + 2.0
+
+
 def test_other_children_are_left_to_those_who_start_them(world: World) -> None:
     world.scripts["a"] = Script(5.0, 143)
     world.manager.submit([world.step("a", ranks="mpirun"), world.step("b", ranks="")], world.report)
@@ -297,3 +318,21 @@ def test_closing_sees_stops_through(world: World) -> None:
     world.clock.goes.set()
     world.manager.close()
     assert isinstance(world.of("a")[-1], Ended)
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_an_error_that_nobody_has_foreseen_keeps_nobody_waiting(world: World, is_stopped: bool) -> None:
+    def breaks(argv: Sequence[str], timeout: float) -> Completed:  # noqa: ARG001 - see ProcessRunner
+        raise ZeroDivisionError("something odd")
+
+    world.run = breaks  # type: ignore[method-assign]
+    world.scripts["a"] = Script(None if is_stopped else 5.0, 7)
+    world.submit("a")
+    if is_stopped:
+        world.manager.stop(["a"], 5.0)
+    else:
+        world.clock.advance(5.0)
+    assert world.ended("a").returncode == (-15 if is_stopped else 7)
+    warning, details = world.logged
+    assert "ZeroDivisionError: something odd" in warning
+    assert "in breaks" in details

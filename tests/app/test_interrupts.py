@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from smartsim.app.interrupts import run_whole
+
 DEADLINE = 60.0
 
 # A shell has what it starts in the background ignore SIGINT, and the suite may be run so.
@@ -95,6 +97,31 @@ except KeyboardInterrupt:
         threading.Event().wait(delay)
         # Lines of the log may come in between: other threads write them.
         assert re.findall(r"\{[^}]*\}", driver.interrupt()) in (["{'Cancelled'}"], ["{'NeverStarted'}"])
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_what_a_ctrl_c_hits_while_its_thread_starts_is_done_whole_or_not_at_all(
+    has_begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if has_begun:
+            start(thread)
+            assert begun.wait(DEADLINE)
+            start(threading.Timer(0.05, may_end.set))
+        raise KeyboardInterrupt
+
+    def launch() -> None:
+        begun.set()
+        assert may_end.wait(DEADLINE)
+        ended.set()
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_whole(launch)
+    assert begun.is_set() == ended.is_set() == has_begun
 
 
 def test_a_driver_in_the_background_is_not_meant(tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from smartsim.app.checkpoints import RecordedServer, read_checkpoint, write_checkpoint
+from smartsim.app.database_samples import SampledServer
 from smartsim.app.drivers import record_driver
 from smartsim.app.jobs import Job, Jobs
 from smartsim.app.logs import get_logger
 from smartsim.app.orchestrator import Orchestrator
-from smartsim.app.placement import place
+from smartsim.app.placement import place, refuse_unreachable
 from smartsim.app.recording import Recorder, shard_facts
 from smartsim.app.reports import tail
 from smartsim.app.secret_files import (
@@ -25,10 +28,9 @@ from smartsim.app.secret_files import (
     write_secret,
 )
 from smartsim.app.service import RunningShard, Service
-from smartsim.app.telemetry import SampledShard
 from smartsim.domain import record
 from smartsim.domain.client_environment import Endpoint
-from smartsim.domain.database import ShardPlan
+from smartsim.domain.database import LOOPBACK, ShardPlan
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.settings.run import RunSettings
 from smartsim.domain.status import SmartSimStatus
@@ -115,16 +117,24 @@ class Databases:
             if not all(job.state.is_final for job in self._jobs_of(database))
         ]
 
-    def sampled(self) -> list[SampledShard]:
-        """Return the servers that run, of databases whose telemetry is on."""
+    def sampled(self) -> list[SampledServer]:
+        """Return the servers that run, to be looked at; with tables those of databases whose telemetry is on."""
         found = []
         for database in list(self._started):
             service = database.service
-            if service is None or not database.telemetry.is_enabled:
+            if service is None:
                 continue
             outputs = {job.entity: job.step.stdout for job in self._jobs_of(database) if not job.state.is_final}
             found += [
-                SampledShard(service, shard, posixpath.dirname(outputs[shard.plan.name]))
+                SampledServer(
+                    database.name,
+                    shard.plan.name,
+                    shard.facts.run_id,
+                    service.server,
+                    shard.address,
+                    service.credentials,
+                    posixpath.dirname(outputs[shard.plan.name]) if database.telemetry.is_enabled else None,
+                )
                 for shard in service.shards
                 if shard.plan.name in outputs
             ]
@@ -152,6 +162,10 @@ class Databases:
             SmartSimError: an interface does not exist, or a port is taken; nothing was written.
         """
         placed = place(databases, self._network, local=self._launcher == "local")
+        for database, plans in zip(databases, placed, strict=True):
+            for index, plan in enumerate(plans):
+                asks = database.shard_settings([plan.name], index, self._nodes).resources()
+                refuse_unreachable(plan.name, database.interfaces[0], asks.hosts if asks else (), self._network)
         for database in databases:
             self._refuse_left_running(database)
         starts: list[ShardStart] = []
@@ -214,6 +228,8 @@ class Databases:
             self._refuse_failed(start, job, deadline, "did not tell where it runs")
         told = json.loads(self._files.read(plan.choice.announcement))
         self._files.remove(plan.choice.announcement)
+        if ip_address(told["bind"][0]).is_loopback:
+            refuse_unreachable(plan.name, LOOPBACK, [told["host"]], self._network)
         place = None if plan.place is None else replace(plan.place, bus_port=told["bus_port"])
         bound = replace(plan, bind=tuple(told["bind"]), port=told["port"], place=place, choice=None)
         get_logger(__name__).debug(f"{plan.name} runs on {told['host']}, at {bound.address}")
@@ -259,21 +275,26 @@ class Databases:
     def _tail(self, step: Step) -> str:
         return "\n".join(filter(None, (tail(self._files, step.stdout), tail(self._files, step.stderr))))
 
-    def stop(self, database: Orchestrator, grace: float) -> None:
+    def stop(self, database: Orchestrator, grace: float, by: str) -> None:
         """End a database: its servers are asked to, and made to when they do not.
+
+        Args:
+            database: the one.
+            grace: seconds between asking and killing.
+            by: who wants it, in words.
 
         Raises:
             SmartSimError: it did not end.
         """
         left = [job for job in self._jobs_of(database) if not job.state.is_final]
         if database.service is not None and left:
-            self._jobs.expect_end(left, by="the user")
+            self._jobs.expect_end(left, by)
             self._shut_down(database.service, {job.entity for job in left}, grace)
         database.bind(None)
-        if database in self._started:
+        with suppress(ValueError):  # another thread may have done so
             self._started.remove(database)
         if not self._jobs.wait_ended(left, grace):
-            self._jobs.stop(left, by="the user", grace=grace)
+            self._jobs.stop(left, by, grace)
             if not self._jobs.wait_stopped(left, grace):
                 raise SmartSimError(f"The database {database.name!r} did not end: {', '.join(map(str, left))}")
 

@@ -80,8 +80,11 @@ def run_whole(function: Callable[[], Result]) -> Result:
         return function()
     future: Future[Result] = Future()
     context = contextvars.copy_context()
+    begun = threading.Lock()  # whoever has it decides whether the function is called at all
 
     def run() -> None:
+        if not begun.acquire(blocking=False):
+            return
         try:
             future.set_result(context.run(function))
         except BaseException as error:  # noqa: BLE001 - raised where the function was called
@@ -92,8 +95,13 @@ def run_whole(function: Callable[[], Result]) -> Result:
     # Not `Thread.join`: one that a signal handler interrupts takes the thread for ended (Python 3.11).
     ended = threading.Lock()
     ended.acquire()
-    threading.Thread(target=run, name="smartsim-launch").start()
     raised: BaseException | None = None
+    try:
+        threading.Thread(target=run, name="smartsim-launch").start()
+    except BaseException as error:
+        if begun.acquire(blocking=False):
+            raise
+        raised = error
     while not future.done():
         try:
             ended.acquire()

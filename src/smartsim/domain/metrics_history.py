@@ -10,7 +10,9 @@ from smartsim.domain import record
 from smartsim.domain.metrics import JobsSampled, JobUsage, LargeKey, ModelSampled, ServersSampled, SlowCall, parse
 
 LONGEST = 2000
-"""Points of a series, at most."""
+"""Points of the series of a server or model, at most."""
+LONGEST_OF_JOB = 200
+"""So of a job: there are many."""
 _SLOW_CALLS = 200  # that are kept of a database's servers
 
 
@@ -21,10 +23,12 @@ class Series:
     Args:
         times: in seconds since the epoch, ascending.
         values: by name, one for each time; None where there was nothing to tell.
+        longest: points, at most.
     """
 
     times: list[float] = field(default_factory=list)
     values: dict[str, list[float | None]] = field(default_factory=dict)
+    longest: int = LONGEST
 
     def add(self, at: float, values: Mapping[str, float | None]) -> None:
         """Add a point; one that is not later than the last is left out."""
@@ -35,7 +39,7 @@ class Series:
         self.times.append(at)
         for name, column in self.values.items():
             column.append(values.get(name))
-        if len(self.times) > LONGEST:
+        if len(self.times) > self.longest:
             # The last point stays: it is where things stand.
             self.times = self.times[::-2][::-1]
             self.values = {name: column[::-2][::-1] for name, column in self.values.items()}
@@ -126,7 +130,10 @@ class MetricsHistory:
 
     def _jobs(self, event: JobsSampled) -> None:
         for usage in event.jobs:
-            series, before = self.jobs.setdefault(usage.step, Series()), self.latest_jobs.get(usage.step)
+            series, before = (
+                self.jobs.setdefault(usage.step, Series(longest=LONGEST_OF_JOB)),
+                self.latest_jobs.get(usage.step),
+            )
             cpu = None
             if before is not None and series.times[-1] < event.at:
                 # What a process has used that nobody waited for is lost with it.

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 import threading
+import traceback
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartsim.adapters.wlm import job_script
@@ -165,8 +168,9 @@ class BatchJobs:
             self._arrivals += arrivals
             self._wake()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"smartsim-{self._scheduler.name}", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=f"smartsim-{self._scheduler.name}", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _wake(self) -> None:
         self._is_woken = True
@@ -192,9 +196,33 @@ class BatchJobs:
                     self._jobs.clear()
                     self._inquiry.due = math.inf
                     return
-            self._turn(requests)
+            try:
+                self._turn(requests)
+            except Exception as error:  # noqa: BLE001 - others wait for this thread
+                self._give_up(error)
             with self._changed:
                 self._clock.wait_until(self._changed, lambda: self._is_woken, self._pause())
+
+    def _give_up(self, error: Exception) -> None:
+        """Have the steps of all jobs that are followed end as unknown, after an error that nobody has foreseen."""
+        why = f"unknown: what follows jobs of {self._scheduler.name} failed ({type(error).__name__}: {error})"
+        with self._changed:
+            lost = [(job, member) for job, member in self._steps.values() if self._jobs.get(job.id) is job]
+            for _, member in lost:
+                del self._steps[member.step.name]
+        self._jobs.clear()
+        ids = ", ".join(dict.fromkeys(job.id for job, _ in lost))
+        self._log(logging.WARNING, f"{why}. Jobs that are not followed any more, and may still run: {ids}")
+        self._log(logging.DEBUG, "".join(traceback.format_exception(error)))
+        for job, member in lost:
+            # Either may be what failed.
+            advice = ""
+            with suppress(Exception):
+                polite, forced = (self._scheduler.cancellation([job.id], force=force) for force in (False, True))
+                advice = f": see whether it does, and end it with `{shlex.join(polite or forced)}`"
+            with suppress(Exception):
+                reason = f"{why}. Job {job.id} may still run{advice}"
+                member.report(member.step.name, Ended(self._clock.now(), None, reason))
 
     def _take_arrivals(self) -> None:
         for job, member in self._arrivals:

@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -157,8 +157,9 @@ class LocalWorkloadManager:
         with self._lock:
             self._submissions += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="smartsim-local", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="smartsim-local", daemon=True)
+                thread.start()
+                self._thread = thread
         try:
             yield
         finally:
@@ -176,23 +177,48 @@ class LocalWorkloadManager:
 
     def _run(self) -> None:
         while True:
-            self._take_requests()
             with self._lock:
-                idle = not self._running or (self._closing and not self._ending)
+                idle = not self._running or (self._closing and not self._ending and self._requests.empty())
                 if idle and not self._submissions:
-                    for running in self._running.values():
-                        os.close(running.descriptor)
-                    self._running.clear()
-                    self._by_descriptor.clear()
                     self._thread = None
+                    self._forget_all()
                     return
-            for descriptor, _ in self._epoll.poll(_TICK if self._ending else None):
-                if descriptor == self._wake:
-                    os.eventfd_read(self._wake)
-                else:
-                    self._leader_ended(self._by_descriptor.pop(descriptor))
-            if any(running.ended is not None or running.is_due() for running in self._ending.values()):
-                self._press()
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001 - others wait for this thread
+                self._give_up(error)
+
+    def _turn(self) -> None:
+        self._take_requests()
+        for descriptor, _ in self._epoll.poll(_TICK if self._ending else None):
+            if descriptor == self._wake:
+                os.eventfd_read(self._wake)
+            else:
+                self._leader_ended(self._by_descriptor.pop(descriptor))
+        if any(running.ended is not None or running.is_due() for running in self._ending.values()):
+            self._press()
+
+    def _forget_all(self) -> list[_Running]:
+        """Follow nothing any more, and return what was followed; called with the lock held."""
+        left = list(self._running.values())
+        for descriptor in self._by_descriptor:
+            os.close(descriptor)  # which takes it out of the epoll, too
+        self._running.clear()
+        self._by_descriptor.clear()
+        self._ending.clear()
+        return left
+
+    def _give_up(self, error: Exception) -> None:
+        """Have all steps end as unknown, after an error that nobody has foreseen."""
+        with self._lock:
+            lost = self._forget_all()
+        for running in lost:
+            reason = (
+                f"unknown: what follows processes of this driver failed ({type(error).__name__}: {error}). Process "
+                f"{running.pid} may still run: see whether it does, and end it with `kill -- -{running.pid}`"
+            )
+            with suppress(Exception):  # it may be what failed
+                running.report(running.step.name, running.ended or Ended(time.time(), None, reason))
 
     def _take_requests(self) -> None:
         while True:
@@ -201,7 +227,8 @@ class LocalWorkloadManager:
             except Empty:
                 return
             asked = [running for name in names if (running := self._running.get(name)) is not None]
-            sessions = proc.sessions() if asked else {}
+            # Groups of their own that are not seen now are seen when they are to be killed.
+            sessions = (_sessions() if asked else None) or {}
             kill_at = time.monotonic() + grace
             for running in asked:
                 if running.kill_at is not None and running.kill_at <= kill_at:
@@ -236,7 +263,9 @@ class LocalWorkloadManager:
         looked_for = [running for running in self._ending.values() if now >= running.look_at]
         if not looked_for or now < self._look_at:
             return
-        sessions = proc.sessions()
+        sessions = _sessions()
+        if sessions is None:
+            return
         self._look_at = time.monotonic() + _REST * (time.monotonic() - now)
         for running in looked_for:
             groups = sessions.get(running.pid, set())
@@ -258,6 +287,14 @@ def _reap(pid: int) -> int | None:
     try:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except ChildProcessError:
+        return None
+
+
+def _sessions() -> dict[int, set[int]] | None:
+    """Return the process groups by their session; None when the driver has too many files open to look."""
+    try:
+        return proc.sessions()
+    except OSError:
         return None
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from smartsim.adapters.wlm.losses import Losses
 from smartsim.adapters.wlm.turns import Phase, Turn, Turns
-from smartsim.domain.demands import settle
-from smartsim.domain.errors import LauncherError
+from smartsim.domain.errors import AllocationError, LauncherError
 from smartsim.domain.lifecycle import Ended, JobEvent, Queued, Refused, Started
 from smartsim.domain.resources import Lease, Node, Share
 from smartsim.domain.settings.lease_words import needs, placed, unplaced
@@ -44,6 +44,8 @@ class PlacingWorkloadManager:
         flavour: returns whose the program is that starts ranks of MPI; None when it is unknown.
         binds: whether the CPUs of the nodes are cores and not the threads of cores, so that ranks can be bound to them.
             Otherwise it is left to the nodes on which of their CPUs ranks of MPI run.
+        remaining: returns the names of the nodes that the allocation still has; None where nobody can tell. It is asked
+            when a step has ended badly, and nothing is placed any more on nodes that have failed.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class PlacingWorkloadManager:
         flavour: Callable[[str], MpiFlavour | None],
         *,
         binds: bool = False,
+        remaining: Callable[[], Collection[str]] | None = None,
     ) -> None:
         self._inner = inner
         self._nodes = tuple(nodes)
@@ -66,6 +69,7 @@ class PlacingWorkloadManager:
         self._binds = binds
         self._flavours: dict[str, MpiFlavour | None] = {}
         self._turns = Turns(nodes)
+        self._losses = None if remaining is None else Losses((node.name for node in nodes), remaining, clock)
 
     def submit(self, steps: Sequence[Step], report: Report) -> None:
         """Start steps, or have them wait, in order, until one cannot be started."""
@@ -111,6 +115,8 @@ class PlacingWorkloadManager:
         """Follow the steps no longer. Those that wait will never start: they are reported as cancelled."""
         for turn in self._turns.close():
             self._abandon(turn)
+        if self._losses is not None:
+            self._losses.close()
         self._inner.close()
 
     def _pass_on(self, steps: Sequence[Step], report: Report) -> bool:
@@ -131,7 +137,7 @@ class PlacingWorkloadManager:
             request = needs(step, self._here)
             if request is None:
                 return self._pass_on([step], report)
-            turn = Turn(step, report, settle(step.name, request, self._nodes))
+            turn = Turn(step, report, request)
             if step.ranks == "mpirun":
                 turn.flavour = self._flavour_of(step.launch[0])
             at_once = self._turns.add(turn)
@@ -154,8 +160,11 @@ class PlacingWorkloadManager:
         # Told before it can start, so that nothing is told of its start before.
         turn.waited = True
         turn.report(turn.name, Queued(self._clock.now(), WAITING))
-        if not self._turns.queue(turn):
-            self._abandon(turn)
+        try:
+            if not self._turns.queue(turn):
+                self._abandon(turn)
+        except AllocationError as error:
+            turn.report(turn.name, Ended(self._clock.now(), None, str(error)))
 
     def _abandon(self, turn: Turn) -> None:
         by = "" if turn.stop is not None else "its driver, which ended before there was room for it"
@@ -170,19 +179,27 @@ class PlacingWorkloadManager:
                 self._turns.next_done()
 
     def _start(self, turn: Turn) -> None:
-        request = turn.demand.request
         try:
-            step, files = placed(turn.step, request, turn.lease, self._nodes, turn.flavour, binds=self._binds)
+            step = self._placed(turn)
+            self._inner.submit([step], partial(self._tell, turn))
+        except LauncherError as error:
+            self._tell(turn, turn.name, Refused(self._clock.now(), error))
+        except Exception as error:  # noqa: BLE001 - this may be a thread that others wait for
+            text = f"{turn.name} cannot be started: {type(error).__name__}: {error}"
+            self._tell(turn, turn.name, Refused(self._clock.now(), LauncherError(text)))
+        self._has_started(turn)
+
+    def _placed(self, turn: Turn) -> Step:
+        """Return a step that is told its lease, with the files that its run command reads."""
+        request = turn.demand.request
+        step, files = placed(turn.step, request, turn.lease, self._nodes, turn.flavour, binds=self._binds)
+        try:
             for path, content in files.items():
                 self._files.write(path, content)
         except OSError as error:
             reason = f"Cannot write {error.filename}, which tells its run command of its nodes: {error.strerror}"
-            self._tell(turn, turn.name, Refused(self._clock.now(), LauncherError(f"{turn.name}: {reason}")))
-        except LauncherError as error:
-            self._tell(turn, turn.name, Refused(self._clock.now(), error))
-        else:
-            self._inner.submit([step], partial(self._tell, turn))
-            self._has_started(turn)
+            raise LauncherError(f"{turn.name}: {reason}") from error
+        return step
 
     def _has_started(self, turn: Turn) -> None:
         grace = self._turns.started(turn)
@@ -196,6 +213,9 @@ class PlacingWorkloadManager:
         if isinstance(event, Refused) and turn.waited:
             event = Ended(event.at, None, str(event.error))
         turn.refused = isinstance(event, Refused)
+        if isinstance(event, Ended) and event.returncode != 0 and turn.stop is None and self._losses is not None:
+            self._losses.ask(partial(self._end, turn, event))
+            return
         if isinstance(event, Started):
             event = replace(event, placement=turn.lease.shares)
         over = isinstance(event, Refused | Ended)
@@ -204,6 +224,17 @@ class PlacingWorkloadManager:
         turn.report(name, event)
         if over:
             self._start_due()
+
+    def _end(self, turn: Turn, event: Ended, lost: Collection[str]) -> None:
+        """Report the end of a step, for which the loss of its nodes may be the reason."""
+        for other, error in self._turns.lose(lost):
+            other.report(other.name, Ended(self._clock.now(), None, str(error)))
+        failed = [share.node for share in turn.lease.shares if share.node in lost]
+        if failed:
+            event = replace(event, reason=f"node failure: {', '.join(failed)} failed while it ran there")
+        self._turns.ended(turn)
+        turn.report(turn.name, event)
+        self._start_due()
 
 
 def _write(lease: Lease) -> list[dict[str, object]]:

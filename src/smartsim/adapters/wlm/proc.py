@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 # Fields of /proc/<pid>/stat counted from the one after the command name.
 _STATE, _GROUP, _SESSION, _START_TIME = 0, 2, 3, 19
@@ -26,6 +27,20 @@ def identity(pid: int) -> str | None:
         return None
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
         return f"{stream.read().strip()}/{fields[_START_TIME]}"
+
+
+def started_at(pid: int, now: float) -> float | None:
+    """Return when a process was started, in seconds since the epoch; None when there is none that runs.
+
+    Args:
+        pid: its id.
+        now: the time.
+    """
+    fields = stat_fields(pid)
+    if fields is None or fields[_STATE] in "ZX":
+        return None
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK")
+    return now - age
 
 
 def runs(pid: int, known: str) -> bool:

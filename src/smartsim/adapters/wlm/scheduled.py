@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from smartsim.domain.errors import LauncherError
 from smartsim.domain.lifecycle import JobEvent, Refused
+from smartsim.domain.steps import together
 
 if TYPE_CHECKING:
-    from smartsim.domain.steps import Batch, Step
+    from smartsim.domain.steps import Step
     from smartsim.ports.workload_manager import Report, WorkloadManager
 
 
@@ -35,9 +35,9 @@ class ScheduledWorkloadManager:
             refused = refused or isinstance(event, Refused)
             report(name, event)
 
-        for batch, together in _together(steps):
-            manager = self._children if batch is None else self._jobs
-            manager.submit(together, watch)
+        for group in together(steps):
+            manager = self._children if group[0].batch is None else self._jobs
+            manager.submit(group, watch)
             if refused:
                 return
 
@@ -62,16 +62,3 @@ class ScheduledWorkloadManager:
         """Follow the steps no longer. They go on."""
         self._jobs.close()
         self._children.close()
-
-
-def _together(steps: Sequence[Step]) -> Iterator[tuple[Batch | None, list[Step]]]:
-    """Yield the steps of each job in the place of its first, and those without a job as they stand in between."""
-    by_batch: dict[Batch, list[Step]] = {}
-    for step in steps:
-        if step.batch is not None:
-            by_batch.setdefault(step.batch, []).append(step)
-    for batch, group in itertools.groupby(steps, key=lambda step: step.batch):
-        if batch is None:
-            yield None, list(group)
-        elif batch in by_batch:
-            yield batch, by_batch.pop(batch)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from smartsim.ports.process_runner import ProcessRunner
 
 _COLUMNS = 4
+_RESIZING = "RESIZING"  # of a step: its job has lost a node since it began, and more will never be known of it
+_OVER = JobFacts(Phase.ENDED)
 
 
 def step_facts(runner: ProcessRunner, jobs: Mapping[str, str]) -> Mapping[str, JobFacts] | None:
@@ -39,7 +41,7 @@ def step_facts(runner: ProcessRunner, jobs: Mapping[str, str]) -> Mapping[str, J
     except LauncherError:
         if not queue:
             return None
-    books = {number: book_facts(state, code) for number, state, code, _ in rows}
+    books = {number: _OVER if state == _RESIZING else book_facts(state, code) for number, state, code, _ in rows}
     numbers = {name: number for number, _, _, name in rows if "." in number}
     found = {}
     for name, job in jobs.items():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from smartsim.domain.lifecycle import Ended, JobEvent, Refused
 
 if TYPE_CHECKING:
     from smartsim.adapters.wlm.inquiry import Log
+    from smartsim.adapters.wlm.scheduler import JobFacts
     from smartsim.domain.steps import Step
     from smartsim.ports.clock import Clock
     from smartsim.ports.process_runner import ProcessRunner
@@ -83,6 +86,7 @@ class SrunSteps:
         self._thread: threading.Thread | None = None
         self._is_woken = False
         self._is_closing = False
+        self._is_warned = False  # only the thread looks at it
 
     def submit(self, steps: Sequence[Step], report: Report) -> None:
         """Start steps, in order, until one cannot be started."""
@@ -153,8 +157,9 @@ class SrunSteps:
         self._is_woken = True
         self._changed.notify_all()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="smartsim-srun", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="smartsim-srun", daemon=True)
+            thread.start()
+            self._thread = thread
 
     # What the thread does that asks Slurm
 
@@ -183,7 +188,9 @@ class SrunSteps:
 
     def _ask(self, asked: Mapping[str, _Running]) -> None:
         """Ask Slurm why steps ended, and report what it says."""
-        known = step_facts(self._runner, {name: step.job for name, step in asked.items()})
+        known: Mapping[str, JobFacts] | None = None
+        with self._asking():
+            known = step_facts(self._runner, {name: step.job for name, step in asked.items()})
         for name, step in asked.items():
             is_over = known is None or self._is_closing or self._clock.monotonic() >= step.give_up_at
             facts = known.get(name) if known is not None else None
@@ -231,10 +238,23 @@ class SrunSteps:
 
     def _signal(self, names: Collection[str], signal: str) -> Collection[str] | None:
         """Send a signal to the tasks of steps; return whose tasks run, None if Slurm does not answer."""
-        try:
+        with self._asking():
             return srun.signal_steps(self._runner, names, signal)
+        return None
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Go on without an answer of Slurm, whatever goes wrong: others wait for this thread."""
+        try:
+            yield
         except LauncherError:
-            return None
+            pass
+        except Exception as error:  # noqa: BLE001 - see above
+            if not self._is_warned:
+                self._is_warned = True
+                text = f"What asks Slurm after steps failed ({type(error).__name__}: {error}). Steps end without it"
+                self._log(logging.WARNING, text)
+                self._log(logging.DEBUG, "".join(traceback.format_exception(error)))
 
 
 def _since(step: _Running) -> float:
@@ -256,6 +276,9 @@ def _translated(step: _Running, event: Ended) -> Ended:
     """Return the end of a step by that of its ``srun``, which tells signals as a shell does."""
     said = b"" if step.grace is not None else _tail(step.step.stderr)
     code = event.returncode
+    failed = srun.failed_nodes(said)
+    if failed:
+        return replace(event, returncode=returncode_of(code) if code else None, reason=f"node failure: {failed} failed")
     if code == 0:
         return replace(event, returncode=None) if srun.aborted(said) else event
     reason = srun.OUT_OF_MEMORY if srun.ran_out_of_memory(said) else ""

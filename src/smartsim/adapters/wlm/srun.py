@@ -22,6 +22,7 @@ RANKS = "srun"
 TAIL = 4096
 """How many bytes of the end of standard error tell all this."""
 OUT_OF_MEMORY = "out of memory: it used more than it was given"
+_NODE_FAILURE = re.compile(rb"^srun: error: Node failure on (\S+)", re.MULTILINE)
 _ABORTED = re.compile(rb"^srun: (?:error: Node failure|Job step aborted|error: .*(?:aborted|failure))", re.MULTILINE)
 _NO_MEMORY = re.compile(
     rb"^(?:slurmstepd|srun)\b.*(?:exceeded (?:job )?memory limit|oom[-_]kill|out of memory)",
@@ -32,6 +33,11 @@ _NO_MEMORY = re.compile(
 def aborted(stderr: bytes) -> bool:
     """Return whether it gave up a step, by the end of what it wrote to standard error."""
     return _ABORTED.search(stderr) is not None
+
+
+def failed_nodes(stderr: bytes) -> str:
+    """Return which nodes failed, as it wrote that to standard error; empty if it says of none."""
+    return ", ".join(dict.fromkeys(name.decode(errors="replace") for name in _NODE_FAILURE.findall(stderr)))
 
 
 def ran_out_of_memory(stderr: bytes) -> bool:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from smartsim.domain.demands import Demand
-from smartsim.domain.errors import LauncherError
-from smartsim.domain.placement import Placement, enqueue, plan, release, take, withdraw
+from smartsim.domain.demands import Demand, settle
+from smartsim.domain.errors import AllocationError, LauncherError
+from smartsim.domain.placement import Placement, enqueue, lose, plan, release, take, withdraw
 from smartsim.domain.resources import Lease, Node, ResourceRequest
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from smartsim.ports.workload_manager import Report
 
 
-_UNKNOWN = Demand(ResourceRequest(), ())
+_NO_REQUEST = ResourceRequest()
+_UNKNOWN = Demand(_NO_REQUEST, ())
 _NOTHING = Lease(())
 
 
@@ -41,17 +42,19 @@ class Turn:
     Args:
         step: as it was submitted.
         report: who wants to know.
-        demand: what it needs; it does not matter of one that an earlier driver started.
+        request: what it asks for; it does not matter of one that an earlier driver started, and so the next.
+        demand: what that is in this allocation.
         flavour: whose mpirun starts its ranks, if one does and it is known.
         phase: where it stands.
         lease: what it has.
         waited: whether it was reported as queued.
         refused: whether it was reported as refused.
-        stop: seconds of grace, when it was asked to end and could not be stopped then.
+        stop: seconds of grace, when it was asked to end.
     """
 
     step: Step
     report: Report
+    request: ResourceRequest = _NO_REQUEST
     demand: Demand = _UNKNOWN
     flavour: MpiFlavour | None = None
     phase: Phase = Phase.NEW
@@ -78,6 +81,7 @@ class Turns:
         self._placement = Placement.of(nodes)
         self._turns: dict[str, Turn] = {}
         self._due: deque[Turn] = deque()
+        self._lost: set[str] = set()
         self._somebody_starts = False
         self._closed = False
 
@@ -85,11 +89,12 @@ class Turns:
         """Take note of a new step, and return whether it is to be started now, by the caller.
 
         Raises:
-            LauncherError: there is one of its name.
+            LauncherError: there is one of its name, or the allocation can never give it what it asks for.
         """
         with self._lock:
             if turn.name in self._turns:
                 raise LauncherError(f"A step named {turn.name!r} is running, or waits, already")
+            self._settle(turn)
             self._turns[turn.name] = turn
             leases, placement = plan(enqueue(self._placement, turn.name, turn.demand))
             if turn.name not in leases:
@@ -100,13 +105,22 @@ class Turns:
             return True
 
     def queue(self, turn: Turn) -> bool:
-        """Have a new step wait; return False, and forget it, when it is not to start any more."""
+        """Have a new step wait; return False, and forget it, when it is not to start any more.
+
+        Raises:
+            AllocationError: the allocation has lost what it asks for; it is forgotten.
+        """
         with self._lock:
             if turn.stop is not None or self._closed:
                 self._forget(turn)
                 return False
-            self._placement = enqueue(self._placement, turn.name, turn.demand)
-            turn.phase = Phase.QUEUED
+            if self._lost:
+                try:
+                    self._settle(turn)
+                except AllocationError:
+                    self._forget(turn)
+                    raise
+            self._enqueue(turn)
             return True
 
     def next(self) -> Turn | None:
@@ -150,6 +164,20 @@ class Turns:
         with self._lock:
             self._forget(turn)
 
+    def lose(self, names: Collection[str]) -> list[tuple[Turn, AllocationError]]:
+        """Take note that nodes have failed; return the steps that can never start, and are forgotten, and why."""
+        with self._lock:
+            if self._lost.issuperset(names):
+                return []
+            self._lost.update(names)
+            for turn in [turn for turn in self._due if any(share.node in names for share in turn.lease.shares)]:
+                self._due.remove(turn)
+                self._placement = release(self._placement, turn.lease)
+                turn.lease = _NOTHING
+                self._enqueue(turn)
+            errors, self._placement = lose(self._placement, names)
+            return [(self._turns.pop(name), self._with_losses(error)) for name, error in errors.items()]
+
     def stop(self, names: Collection[str], grace: float) -> tuple[list[Turn], list[str]]:
         """Take note that steps are to end.
 
@@ -160,7 +188,10 @@ class Turns:
         with self._lock:
             for name in names:
                 turn = self._turns.get(name)
-                if turn is None or turn.phase is Phase.STARTED:
+                if turn is None:
+                    others.append(name)
+                elif turn.phase is Phase.STARTED:
+                    turn.stop = grace
                     others.append(name)
                 elif turn.phase in (Phase.QUEUED, Phase.DUE):
                     self._forget(turn)
@@ -182,6 +213,20 @@ class Turns:
             for turn in waiting:
                 self._forget(turn)
             return waiting
+
+    def _settle(self, turn: Turn) -> None:
+        try:
+            turn.demand = settle(turn.name, turn.request, self._placement.nodes)
+        except AllocationError as error:
+            raise self._with_losses(error) from None
+
+    def _with_losses(self, error: AllocationError) -> AllocationError:
+        lost = ", ".join(sorted(self._lost))
+        return AllocationError(f"{error}. It had more before {lost} failed") if lost else error
+
+    def _enqueue(self, turn: Turn) -> None:
+        self._placement = enqueue(self._placement, turn.name, turn.demand)
+        turn.phase = Phase.QUEUED
 
     def _grant(self, leases: Mapping[str, Lease], placement: Placement) -> None:
         self._placement = placement

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SILENCE = 180.0  # seconds without news of a submission, after which the runtime is given up
 _ANSWER = 10.0  # seconds that a server has to answer
+_ENDED = "The Dragon runtime that it ran in has ended"
 _END = 20.0  # seconds that a runtime has to end when it is not needed any more, or is broken
 
 
@@ -77,6 +78,7 @@ class Connected:
         self._followed: dict[str, Followed] = {}
         self._is_submitting = False
         self._is_over = False  # it has ended, and left nothing
+        self._failure = ""  # why it is not followed any more, if it has not ended by itself
         self._news = 0
         self._answers: list[Message] = []
 
@@ -145,7 +147,7 @@ class Connected:
         now = self._clock.now()
         untried = True
         for step in filter(self._drop, followed):
-            why = f"The Dragon runtime that it ran in has ended: {self._tail(self.place.directory)}"
+            why = f"{self._failure or _ENDED}: {self._tail(self.place.directory)}"
             if step.is_started:
                 step.report(step.step.name, Ended(now, None, why))
             elif untried:
@@ -205,9 +207,12 @@ class Connected:
             error = ShellError(f"Job step {name} failed to launch", followed.step.argv, message["reason"])
             followed.report(name, Refused(now, error))
 
-    def _lost(self) -> None:
-        """See the runtime to its end, when its server is gone."""
+    def _lost(self, failure: Exception | None) -> None:
+        """See the runtime to its end, when its server is gone or cannot be understood."""
         with self._changed:
+            if failure is not None:
+                why = f"{type(failure).__name__}: {failure}"
+                self._failure = f"unknown: what follows the Dragon runtime on {self.place.host} failed ({why})"
             self._changed.notify_all()
         self._await_end(_END if self._is_kept else 0.0)
 

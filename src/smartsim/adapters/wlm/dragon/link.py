@@ -19,10 +19,13 @@ class Link:
     Args:
         connection: the one, once both ends trust each other; closed with the link.
         told: is given each message, in a thread of the link.
-        lost: is called there when the connection ends, unless `close` was called before.
+        lost: is called there when the connection ends, unless `close` was called before. It is given the error that
+            nobody has foreseen, if there was one, and None when the other end is gone.
     """
 
-    def __init__(self, connection: Connection, told: Callable[[Message], None], lost: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: Connection, told: Callable[[Message], None], lost: Callable[[Exception | None], None]
+    ) -> None:
         self._connection = connection
         self._told = told
         self._lost = lost
@@ -58,6 +61,7 @@ class Link:
             self._thread.join()
 
     def _run(self) -> None:
+        failure = None
         try:
             while not self._is_done():
                 events = self._selector.select(_FLUSH if self._is_closing else None)
@@ -71,13 +75,15 @@ class Link:
                             self._told(message)
         except OSError:
             pass  # the other end is gone
+        except Exception as error:  # noqa: BLE001 - others wait for this thread
+            failure = error
         with self._lock:
             self._is_open = False
             self._selector.close()
             self._connection.close()
             os.close(self._wake)
         if not self._is_closing:
-            self._lost()
+            self._lost(failure)
 
     def _is_done(self) -> bool:
         """Send what the socket takes; return whether that was the last of it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -52,7 +51,7 @@ def main() -> None:
     step = Step(name, tuple(argv), (), {}, directory, stdout, stderr)
     news: SimpleQueue[Message | JobEvent | None] = SimpleQueue()
     connection = establish(socket.create_connection((host, int(port)), timeout=_CALL), token, _CALL)
-    link = Link(connection, told=news.put, lost=partial(news.put, None))
+    link = Link(connection, told=news.put, lost=lambda _: news.put(None))
     link.send({"rank": int(index), "step": name})
     _supervise(step, manager, link, news)
     link.close()

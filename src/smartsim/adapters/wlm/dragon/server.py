@@ -91,15 +91,17 @@ class Server:
         """Serve until nothing runs and no driver is left."""
         maker = threading.Thread(target=self._make_processes, name="smartsim-dragon-maker")
         maker.start()
-        while self._steps or any(peer.drives for peer in self._peers):
+        try:
+            while self._steps or any(peer.drives for peer in self._peers):
+                self._flush()
+                waits = any(not peer.connection.is_trusted for peer in self._peers) or self._steps.unheard()
+                for key, events in self._selector.select(_TICK if waits else None):
+                    self._handle(key, events)
+                self._expire()
             self._flush()
-            waits = any(not peer.connection.is_trusted for peer in self._peers) or self._steps.unheard()
-            for key, events in self._selector.select(_TICK if waits else None):
-                self._handle(key, events)
-            self._expire()
-        self._flush()
-        self._to_make.put(None)
-        maker.join()
+        finally:
+            self._to_make.put(None)
+            maker.join()
 
     def lose(self, peer: _Peer) -> None:
         """Do without a peer that has gone, or is sent away."""
@@ -253,22 +255,22 @@ class Server:
             if rank.stage is Stage.ENDED:  # it is not wanted any more
                 continue
             step = rank.step
-            process = Process(
-                sys.executable,
-                args=rank_program.words(self._token_file, (host, port), rank),
-                cwd="/",
-                env=dict(step.environment),
-                stdout=Process.DEVNULL,
-                policy=Policy(
-                    placement=Policy.Placement.HOST_NAME,
-                    host_name=self._nodes[rank.place].name,
-                    cpu_affinity=list(step.wish.cpus),
-                    gpu_affinity=list(step.wish.gpus),
-                ),
-                # So that the program can use Dragon itself.
-                options=ProcessOptions(make_inf_channels=True),
-            )
             try:
+                process = Process(
+                    sys.executable,
+                    args=rank_program.words(self._token_file, (host, port), rank),
+                    cwd="/",
+                    env=dict(step.environment),
+                    stdout=Process.DEVNULL,
+                    policy=Policy(
+                        placement=Policy.Placement.HOST_NAME,
+                        host_name=self._nodes[rank.place].name,
+                        cpu_affinity=list(step.wish.cpus),
+                        gpu_affinity=list(step.wish.gpus),
+                    ),
+                    # So that the program can use Dragon itself.
+                    options=ProcessOptions(make_inf_channels=True),
+                )
                 process.start()
             except Exception as error:  # noqa: BLE001 - whatever Dragon raises, the step is refused, with its words
                 reason = f"Dragon cannot make a process for it: {str(error)[-_REASON:]}"

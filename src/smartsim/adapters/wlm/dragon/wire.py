@@ -82,7 +82,7 @@ class Connection:
         """Return the messages that have come since.
 
         Raises:
-            OSError: the connection has ended, or the other end does not know the token.
+            OSError: the connection has ended, or the other end does not know the token, or the words.
         """
         try:
             data = self._socket.recv(_CHUNK)
@@ -96,7 +96,7 @@ class Connection:
         self._received = bytearray(rest)
         for line in lines:
             if self.is_trusted:
-                messages.append(json.loads(line))
+                messages.append(_message(line))
             else:
                 self._check(line)
         if not self.is_trusted and len(self._received) > _LONGEST_PROOF:
@@ -126,6 +126,16 @@ class Connection:
         # The roles differ, so that nobody can have an end answer its own question.
         text = f"{'server' if serves else 'client'} {own} {other}"
         return hmac.new(self._token, text.encode(), _HASH).hexdigest()
+
+
+def _message(line: bytearray) -> Message:
+    try:
+        message = json.loads(line)
+    except ValueError as error:
+        raise ConnectionAbortedError("the other end says what is no message") from error
+    if not isinstance(message, dict):
+        raise ConnectionAbortedError("the other end says what is no message")
+    return message
 
 
 def establish(endpoint: socket.socket, token: bytes, timeout: float) -> Connection:
