@@ -295,3 +295,16 @@ def test_a_step_is_stopped_although_nobody_can_look_at_the_processes_at_the_mome
     monkeypatch.setattr("smartsim.adapters.wlm.proc.sessions", sessions)
     runner.manager.stop(["a"], grace=30.0)
     assert runner.ended("a").returncode == -signal.SIGTERM
+
+
+def test_closing_right_after_a_stop_of_what_does_not_run_does_not_wait_for_steps(tmp_path: Path) -> None:
+    for number in range(20):
+        runner = Runner(tmp_path)
+        pid = runner.start(runner.step(f"s{number}", "sleep", "60"))
+        runner.manager.stop(["nobody"], grace=1.0)
+        closing = threading.Thread(target=runner.manager.close, daemon=True)
+        closing.start()
+        closing.join(DEADLINE)
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert not closing.is_alive()

@@ -177,19 +177,21 @@ class LocalWorkloadManager:
 
     def _run(self) -> None:
         while True:
-            with self._lock:
-                idle = not self._running or (self._closing and not self._ending and self._requests.empty())
-                if idle and not self._submissions:
-                    self._thread = None
-                    self._forget_all()
-                    return
             try:
-                self._turn()
+                if not self._turn():
+                    return
             except Exception as error:  # noqa: BLE001 - others wait for this thread
                 self._give_up(error)
 
-    def _turn(self) -> None:
+    def _turn(self) -> bool:
+        """Do what there is to do, once something happens; return False when there is nothing to follow any more."""
         self._take_requests()
+        with self._lock:
+            idle = not self._running or (self._closing and not self._ending)
+            if idle and not self._submissions:
+                self._thread = None
+                self._forget_all()
+                return False
         for descriptor, _ in self._epoll.poll(_TICK if self._ending else None):
             if descriptor == self._wake:
                 os.eventfd_read(self._wake)
@@ -197,6 +199,7 @@ class LocalWorkloadManager:
                 self._leader_ended(self._by_descriptor.pop(descriptor))
         if any(running.ended is not None or running.is_due() for running in self._ending.values()):
             self._press()
+        return True
 
     def _forget_all(self) -> list[_Running]:
         """Follow nothing any more, and return what was followed; called with the lock held."""
