@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -45,9 +46,9 @@ def page(watched: Watched) -> Page:
     return watched.page()
 
 
-@pytest.fixture(scope="session")
-def serve() -> Iterator[Callable[..., str]]:
-    """Run `smart dashboard` for a directory, and return its address with the token."""
+@contextlib.contextmanager
+def serving() -> Iterator[Callable[..., str]]:
+    """Run `smart dashboard` for directories, until this ends; what is returned returns the address with the token."""
     processes: list[subprocess.Popen[str]] = []
 
     def run(directory: Path, *options: str) -> str:
@@ -64,6 +65,13 @@ def serve() -> Iterator[Callable[..., str]]:
         assert process.returncode == 0
 
 
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Run `smart dashboard` for a directory during a test."""
+    with serving() as run:
+        yield run
+
+
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Record an experiment of 10,000 members."""
@@ -72,7 +80,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="session")
-def study_url(study: Path, serve: Callable[..., str]) -> str:
+@pytest.fixture(scope="module")
+def study_url(study: Path) -> Iterator[str]:
     """Serve the recorded experiment."""
-    return serve(study)
+    with serving() as run:
+        yield run(study)

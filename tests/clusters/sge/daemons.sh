@@ -53,6 +53,7 @@ start_controller() {
     "$PROGRAMS/sge_qmaster" &>>"$BASE/log/qmaster.out" &
     controller=$!
     wait_for 30 qmaster qconf -sh
+    wait_for_nodes
 }
 
 stop_controller() {
@@ -67,6 +68,12 @@ pause_controller() {
 continue_controller() {
     kill -CONT "$controller"
     wait_for 30 qmaster qconf -sh
+    wait_for_nodes
+}
+
+# Once they are configured: they come back one by one, and until then nothing is started on them.
+wait_for_nodes() {
+    ! qconf -sq all.q &>/dev/null || wait_for 60 'the nodes' queues_are_up
 }
 
 configure() {
