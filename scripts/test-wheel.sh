@@ -22,7 +22,9 @@ try() {
     venv/bin/smart info
     venv/bin/smart validate
     venv/bin/python examples/hello/hello.py
-    rm -rf hello
+    venv/bin/smart watch --once hello
+    venv/bin/smart report hello
+    rm -rf hello hello*.html
 }
 
 try "$wheel"

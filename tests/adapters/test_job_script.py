@@ -271,12 +271,12 @@ def test_a_signal_of_the_scheduler_reaches_members_and_what_becomes_of_them_is_k
     groups = [job.wait_for_start(step.name) for step in steps]
     wait_for(Path(steps[0].working_directory, "ready").exists)
     if to_all:
-        for group in (process.pid, *groups):
+        for group in (*groups, process.pid):
             os.killpg(group, signal.SIGTERM)
     else:
         process.terminate()
     assert ended(process) == 3
-    assert Path(steps[0].stdout).read_text() == "saved\n"
+    assert set(Path(steps[0].stdout).read_text().split()) == {"saved"}  # perhaps twice: it is passed on, too
     for name, returncode in (("saves", 3), ("dies", -signal.SIGTERM)):
         assert job.exit(name).returncode == returncode
         assert set(job.exit(name).signals) == {"TERM"}
@@ -291,6 +291,55 @@ def test_a_stubborn_member_is_killed_at_its_time_although_the_scheduler_sent_a_s
     process.terminate()
     assert ended(process) == 137
     assert job.exit("a").returncode == -signal.SIGKILL
+
+
+def test_a_signal_that_comes_while_members_start_reaches_those_that_have(job: Job) -> None:
+    names = [f"m{index}" for index in range(30)]
+    process = job.start([job.step(name, "/bin/sleep", "20") for name in names])
+    job.wait_for_start("m3")
+    process.terminate()
+    assert ended(process) == 143
+    assert {job.exit(name).returncode for name in names} == {-signal.SIGTERM}
+    assert {signal for name in names for signal in job.exit(name).signals} == {"TERM"}
+
+
+def test_a_member_whose_watch_is_killed_before_it_starts_has_ended(tmp_path: Path) -> None:
+    killed = "[[ $2 != TERM || $BASHPID == $$ ]] || kill -TERM $BASHPID"
+    job = Job(tmp_path, preamble=(f'trap() {{ {killed}; builtin trap "$@"; }}',))
+    assert job.run([job.step("a", "/bin/true")]) == 143
+    assert job.exit("a") == replace(job.exit("a"), returncode=-signal.SIGTERM, signals=())
+    assert not job.file("a", job_script.STARTED).exists()
+
+
+def test_no_signal_goes_where_a_member_was_before_its_job_was_started_again(job: Job) -> None:
+    step = job.step("a", "/bin/sleep", "20")
+    os.mkfifo(step.stdout)  # it does not start before somebody reads
+    with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as other:
+        job.file("a", job_script.STARTED).write_text(f"1700000000000000 {other.pid}\n")
+        process = job.start([step])
+        wait_for(lambda: job.file("a", job_script.STARTED).stat().st_size == 0)
+        process.terminate()
+        with open(step.stdout, "rb"):
+            assert ended(process) == 143
+        assert other.poll() is None
+        other.kill()
+    assert job.exit("a").returncode == -signal.SIGTERM
+
+
+def test_members_of_any_name_can_be_stopped_and_nothing_else_has_files(job: Job) -> None:
+    names = ["*", "@", ".hidden", "a]b", "a[0]", "$(touch x)", "it's", "`x`", "-n", "a b", '"', "é", "!", "\\"]
+    process = job.start([job.step(name, "/bin/sleep", "20") for name in [*names, "last"]])
+    for name in names:
+        job.wait_for_start(name)
+    for name in names:
+        job.stop(name, 0.0, 5.0)
+    for name in names:
+        wait_for(job.file(name, job_script.EXIT).exists)
+    job.stop("last", 0.0, 5.0)
+    assert ended(process) == 143
+    assert {job.exit(name).returncode for name in names} == {-signal.SIGTERM}
+    files = {path.name for path in Path(job.batch().directory).iterdir()}
+    assert files == {name + ending for name in [*names, "last"] for ending in (".started", ".exit", ".stop")}
 
 
 @pytest.fixture
@@ -365,6 +414,13 @@ def test_a_job_that_is_started_again_runs_only_members_that_had_not_ended(job: J
     assert job.run([step, fails]) == 1
     assert Path(step.working_directory, "times").read_text() == "\n"
     assert Path(fails.working_directory, "times").read_text() == "\n\n"
+
+
+def test_a_job_that_is_started_again_ends_with_the_code_of_a_member_that_had_failed_before(job: Job) -> None:
+    steps = [job.step("a", "/bin/sh", "-c", "exit 5"), job.step("b", "/bin/true")]
+    assert job.run(steps) == 5
+    job.file("b", job_script.EXIT).unlink()
+    assert job.run(steps) == 5
 
 
 def test_a_member_whose_watch_is_killed_does_not_keep_the_script_from_ending(job: Job) -> None:

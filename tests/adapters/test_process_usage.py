@@ -13,7 +13,7 @@ import pytest
 from smartsim.adapters.process.gpus import GpuUsage, NvidiaGpus, parse
 from smartsim.adapters.process.scripted import ScriptedProcessRunner
 from smartsim.adapters.process.subprocess import SubprocessRunner
-from smartsim.adapters.process.usage import ProcMeter
+from smartsim.adapters.process.usage import ProcMeter, _owner, _Process
 from smartsim.ports.process_meter import ProcessUsage
 from smartsim.ports.process_runner import Completed
 
@@ -95,6 +95,12 @@ def test_a_process_that_nobody_waited_for_does_not_run() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert ProcMeter().measure([process.pid]) == {}
     process.wait()
+
+
+def test_parents_that_seem_to_go_in_a_circle_belong_to_nobody() -> None:
+    # The parent of 7 was 8, which ended; 8 is now a child of 7. They were not read at one time.
+    processes = {pid: _Process(parent, 1, 0, 0, runs=True) for pid, parent in ((7, 8), (8, 7), (9, 8))}
+    assert [_owner(pid, processes, {5: 5}) for pid in (9, 7, 8)] == [None, None, None]
 
 
 ANSWER = """<?xml version="1.0" ?>

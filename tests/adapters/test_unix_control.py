@@ -171,3 +171,17 @@ def test_another_users_driver_is_not_asked() -> None:
         os.chown(os.path.dirname(path), 65534, 65534)
         with pytest.raises(PermissionError, match="user 65534"):
             UnixControlChannel().addresses(directory)
+
+
+def test_requests_are_answered_again_when_there_are_threads_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening(tmp_path):
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", refuse)
+            assert ask(tmp_path) is None
+        assert ask(tmp_path) == {"word": "hello"}

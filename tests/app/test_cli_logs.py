@@ -244,3 +244,42 @@ def test_following_ends_with_ctrl_c(follower: subprocess.Popen[str]) -> None:
     follower.send_signal(signal.SIGINT)
     assert follower.communicate(timeout=DEADLINE) == ("", "")
     assert follower.returncode == 130
+
+
+def test_names_do_not_steer_the_terminal(study: Study) -> None:
+    evil = "\x1b]0;gone\x07"
+    study.add(
+        record.Submitted(1.0, evil, "Model", "e-1", stdout=f"out/{evil}.out", stderr=f"out/{evil}.gone"),
+        record.Submitted(1.0, "db_0", "DBNode", "db-1", database="db", directory="out"),
+    )
+    study.write(f"{evil}.out", "one\n")
+    study.write(f"{evil}.log", "ERROR\n")
+    directory = str(study.path)
+    for arguments in (
+        [evil],
+        [evil, "--stderr", "--raw"],
+        [evil, "--search", "nothing"],
+        ["nobody"],
+        ["db_0", "--log", "other"],
+        ["db_0", "--log", f"{evil}.log", "--first-error"],
+        ["--merged", evil],
+    ):
+        done = run_smart("logs", directory, *arguments)
+        assert "\x1b" not in done.text + done.errors, arguments
+        assert r"\x1b]0;gone\x07" in done.text + done.errors, arguments
+
+
+def test_what_is_no_file_hides_no_other(study: Study) -> None:
+    study.start("pipe")
+    study.start("good")
+    study.end("pipe", 1)
+    study.write("good-1.out", "one\n")
+    os.mkfifo(study.path / "out" / "pipe-1.out")
+    (study.path / "out" / "pipe-1.err").mkdir()
+    listed = {each["entity"]: each for each in json.loads(run_smart("logs", str(study.path), "--json").text)}
+    assert {log["exists"] for log in listed["pipe"]["logs"]} == {False}
+    assert listed["good"]["logs"][0]["size"] == 4
+    for option in ("--raw", "--stderr", "--first-error"):
+        failed = run_smart("logs", str(study.path), "pipe", option)
+        assert failed.code == os.EX_SOFTWARE
+        assert "pipe-1" in failed.errors

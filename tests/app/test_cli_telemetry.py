@@ -118,14 +118,32 @@ def test_samples_of_a_later_version_are_counted(study: Path) -> None:
 
 
 def test_names_do_not_steer_the_terminal(study: Path) -> None:
-    write(study, EVENTS_FILE, record.Submitted(1.0, "\x1b[2Jgone", "Model", "g-1"))
+    write(
+        study,
+        EVENTS_FILE,
+        record.Submitted(1.0, "\x1b[2Jgone", "Model", "g-1"),
+        record.Launching(2.0, "s", databases=(DatabaseFacts("\x1b[3J"),)),
+    )
     write(study, METRICS_FILE, JobsSampled(10.0, jobs=(usage("g-1", 0.0, 1),)))
     shown = run_smart("telemetry", str(study)).text
     assert "\x1b" not in shown
     assert r"\x1b[2Jgone" in shown
+    assert r"\x1b[3J" in shown
 
 
 def test_without_a_record_there_is_an_error(tmp_path: Path) -> None:
     failed = run_smart("telemetry", str(tmp_path))
     assert (failed.code, failed.text) == (os.EX_SOFTWARE, "")
     assert "There is no record of an experiment" in failed.errors
+
+
+@pytest.mark.parametrize("command", ["telemetry", "watch"])
+def test_numbers_that_json_has_not_are_null_to_programs(sampled: Path, command: str) -> None:
+    with (sampled / EVENTS_FILE).open("ab") as stream:
+        stream.write(b'{"event": "submitted", "at": NaN, "entity": "odd", "type": "Model", "step": "odd-1"}\n')
+    with (sampled / METRICS_FILE).open("ab") as stream:
+        stream.write(b'{"event": "jobs_sampled", "at": NaN, "jobs": [{"step": "odd-1", "cpu_seconds": NaN}]}\n')
+    shown = run_smart(command, str(sampled), "--json")
+    assert shown.code == 0, shown.errors
+    assert '"odd"' in shown.text
+    assert "NaN" not in shown.text

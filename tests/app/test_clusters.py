@@ -212,7 +212,7 @@ def test_a_shard_that_is_killed_takes_only_its_own_keys_along(
         client.set(TAGS[0] + b"x", 1)
     os.kill(process_of(cluster, 1), signal.SIGKILL)
     _await_status(exp, cluster, [RUNNING, FAILED, RUNNING])
-    assert "orchestrator_1 failed" in capsys.readouterr().out
+    _await_said("orchestrator_1 failed", capsys)
     assert not cluster.is_active()
     with pytest.raises(SmartSimError, match=r"orchestrator_1 of 'orchestrator' ended"):
         cluster.get_address()
@@ -239,6 +239,15 @@ def _await_status(exp: Experiment, database: Orchestrator, statuses: list[SmartS
     while exp.get_status(database) != statuses:
         assert time.monotonic() < deadline, exp.get_status(database)
         time.sleep(0.01)
+
+
+def _await_said(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    said = ""
+    while text not in said:
+        assert time.monotonic() < deadline, said
+        time.sleep(0.01)
+        said += capsys.readouterr().out
 
 
 def _await_copied(database: Orchestrator, index: int) -> None:

@@ -1,6 +1,8 @@
 """Stopping and restarting from outside, on fakes."""
 
 import gc
+import os
+import socket
 import threading
 import weakref
 from dataclasses import replace
@@ -9,7 +11,7 @@ from typing import cast
 import pytest
 
 from smartsim import Experiment
-from smartsim.app.remote_control import RemoteControl
+from smartsim.app.remote_control import RemoteControl, user_here
 from smartsim.domain.history import History
 from smartsim.embedding import Adapters, Step
 from smartsim.entity import Ensemble
@@ -325,3 +327,11 @@ def test_a_restart_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     with exp._launching, pytest.raises(SmartSimError, match="starting something else: try again"):
         remote(adapters).restart("e_1", by=ADA)
     assert remote(adapters).restart("e_1", by=ADA) == "e_1 was started again"
+
+
+def test_who_has_no_name_here_asks_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert user_here() == f"{os.getuid()}@{socket.gethostname()}"

@@ -71,6 +71,20 @@ def test_statuses_come_in_the_order_of_the_arguments() -> None:
     assert exp.get_status() == []
 
 
+def test_an_end_that_cannot_be_told_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise FileNotFoundError("somebody has removed its files")
+
+    monkeypatch.setattr("smartsim.app.experiment.announce_end", fail)
+    exp = experiment(fake_adapters(lambda step: Script(duration=float(step.name.startswith("b")))))
+    models = [exp.create_model(name, exp.create_run_settings("solver")) for name in ("a", "b")]
+    exp.start(*models)
+    assert exp.get_status(*models) == [COMPLETED, COMPLETED]
+    assert "somebody has removed its files" in capsys.readouterr().out
+
+
 def test_a_queued_job_is_queued() -> None:
     exp = experiment(fake_adapters(lambda _: Script(queued_for=60.0)))
     model = exp.create_model("m", exp.create_run_settings("solver"))

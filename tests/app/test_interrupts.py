@@ -212,3 +212,24 @@ def work():
     assert "RuntimeError: of the user" in output
     assert not runs(int((tmp_path / "m" / "pid").read_text()))
     assert "ready to exit" in (tmp_path / "orchestrator" / "orchestrator_0.out").read_text()
+
+
+HOLDS = """
+import signal, threading
+from smartsim.app import interrupts
+
+class Listener:
+    def told(self):
+        lock.acquire()
+
+interrupts._PATIENCE, lock, listener = 0.2, threading.Lock(), Listener()
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+interrupts.on_interrupt(listener.told)
+with lock:
+    signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_a_driver_that_holds_what_listeners_wait_for_ends_all_the_same() -> None:
+    ended = subprocess.run([sys.executable, "-c", HOLDS], timeout=DEADLINE, check=False)
+    assert ended.returncode == -signal.SIGINT

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +14,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dashboard_clients import NOW, TOKEN, Client
+from smartsim.adapters.clock.virtual import VirtualClock
+from smartsim.adapters.eventlog.jsonl import JsonlEventLog
 from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
+from smartsim.app.dashboard.server import Dashboard
 from smartsim.app.log_files import Found, LogChunk, LogFile, LogFiles
 from smartsim.app.reading import EVENTS_FILE, ExperimentReader
 from smartsim.domain import record
 from smartsim.domain.errors import EntityNotFoundError
+from smartsim.domain.history import History
 from smartsim.domain.views.log_text import shown
 from smartsim.ports.file_system import Part
 
 OUT = "out/m.out"
 MODEL = record.Submitted(1.0, "m", "Model", "m-1", directory="m", stdout=OUT, stderr="out/m.err")
 GIGABYTES = 3 << 30
+DEADLINE = 60.0
 
 
 class CountingFiles(InMemoryFileSystem):
@@ -284,3 +292,46 @@ def test_errors_of_an_ensemble_are_counted_together_where_they_are_alike(tmp_pat
     ]
     assert [each.entities for each in logs.merged_errors(history, "e", limit=2)] == [("e_0", "e_1")]
     assert len(logs.merged_errors(history, "")) == 4
+
+
+@pytest.mark.parametrize("path", ["out/\0", "out/\ud800"])
+def test_names_that_no_file_can_have_are_names_of_none(tmp_path: Path, path: str) -> None:
+    logs = study(str(tmp_path), replace(MODEL, stdout=path, stderr=path))
+    assert not logs.chunk(path, 0).exists
+    assert not logs.tail(path).exists
+    assert logs.search(path, "x").found == ()
+    assert logs.merged_errors(History.of(JsonlEventLog(str(tmp_path / EVENTS_FILE)).replay()), "") == ()
+
+
+def test_bytes_that_are_no_text_are_found() -> None:
+    assert [found.offset for found in logged(b"a\n\xff\n").search(OUT, os.fsdecode(b"\xff")).found] == [2]
+
+
+class SlowFiles(InMemoryFileSystem):
+    """Lets a reader wait in the middle of a file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read, self.goes_on = threading.Event(), threading.Event()
+
+    def read_range(self, path: str, offset: int, limit: int) -> Part:
+        if path.endswith(OUT):
+            self.is_read.set()
+            assert self.goes_on.wait(DEADLINE)
+        return super().read_range(path, offset, limit)
+
+
+def test_a_file_that_is_slow_keeps_nobody_from_the_record() -> None:
+    files = SlowFiles()
+    study("/study", MODEL, files=files)
+    files.write(f"/study/{OUT}", b"ERROR\n")
+    reader = ExperimentReader("/study", files)
+    client = Client(Dashboard(reader, LogFiles(reader, files), TOKEN, VirtualClock(start=NOW)), VirtualClock())
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(client.json, "/api/logs/m/first-error")
+        assert files.is_read.wait(DEADLINE)
+        try:
+            assert pool.submit(client.json, "/api/overview").result(DEADLINE)["entities"] == 1
+        finally:
+            files.goes_on.set()
+        assert found.result(DEADLINE)["line"] == "ERROR"

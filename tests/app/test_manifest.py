@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from smartsim import Experiment
+from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.app.manifest import MANIFEST_FILE, ManifestFile
 from smartsim.app.reading import ExperimentReader
 from smartsim.app.status_files import StatusFiles
@@ -286,6 +287,17 @@ def test_what_an_earlier_driver_wrote_is_left_as_it_is() -> None:
     later([record.Ended(10.0, "m", "m-1", "Completed", 0)])
     assert files.read("/x/out/start.json") == first
     assert json.loads(files.read("/x/out/stop.json"))["timestamp"] == 10_000
+
+
+def test_a_file_that_cannot_be_written_does_not_keep_those_of_other_jobs_from_being_written(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a/start.json").mkdir()  # in its way
+    status = StatusFiles(str(tmp_path), PosixFileSystem())
+    submitted = [record.Submitted(1.0, name, "Model", f"{name}-1", stdout=f"{name}/out") for name in ("a", "b")]
+    with pytest.raises(OSError, match=r"start\.json"):
+        status([*submitted, *(record.Started(2.0, name, f"{name}-1", "7") for name in ("a", "b"))])
+    assert json.loads((tmp_path / "b/start.json").read_bytes())["job_id"] == "7"
 
 
 def test_jobs_of_a_scheduler_have_the_ids_of_their_batch_job() -> None:

@@ -339,6 +339,22 @@ def test_a_log_that_fails_now_and_then_loses_only_that() -> None:
     assert (history.entities["m"][-1].status, history.entities["m"][-1].started_at) == (COMPLETED, None)
 
 
+def test_a_log_that_fails_at_first_has_the_driver_all_the_same() -> None:
+    class Late(InMemoryEventLog):
+        fails = True
+
+        def append(self, records: Sequence[Record]) -> None:
+            if self.fails:
+                self.fails = False
+                raise RuntimeError("the disk is full")
+            super().append(records)
+
+    adapters = replace(fakes(), event_log=Late())
+    exp = Experiment("study", "/virtual", adapters=adapters)
+    exp.start(exp.create_model("m", exp.create_run_settings("solver")))
+    assert [driver.experiment for driver in History.of(adapters.event_log.replay()).drivers] == ["study"]
+
+
 def test_every_event_and_field_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "record.md").read_text(encoding="utf-8")
     words = set(re.findall(r"`(\w+)`", text))

@@ -117,6 +117,26 @@ def test_something_that_fails_does_not_keep_others_from_being_looked_at(capsys: 
     assert capsys.readouterr().out.count("it is broken") == 1
 
 
+def test_something_of_which_nobody_can_tell_whether_it_is_there_does_no_harm(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Unknown(Played):
+        def has_any(self) -> bool:
+            if self.error is not None:
+                raise self.error
+            return super().has_any()
+
+    source, taken = Unknown(error=RuntimeError("it is broken")), Taken()
+    sampler = Sampler([source], taken.take, interval=0.001)
+    sampler.start()
+    assert samplers() == []
+    assert "it is broken" in capsys.readouterr().out
+    source.error = None
+    sampler.start()
+    until(lambda: bool(taken.samples), "nothing was sampled")
+    sampler.close()
+
+
 class FullDisk(InMemoryEventLog):
     def append(self, records: Sequence[Record]) -> None:
         raise TelemetryError(f"Cannot record {len(records)} events: No space left on device")

@@ -13,16 +13,19 @@ from rich.text import Text
 from textual.strip import Strip
 
 from recorded_studies import record_study
-from smartsim.app.plain_text import duration, growing, printable
+from smartsim.app.log_files import LogFiles
+from smartsim.app.plain_text import clock_time, duration, growing, printable, sparkline
 from smartsim.app.reading import ExperimentReader
 from smartsim.app.watch import log_tail, text
 from smartsim.app.watch.browser import Browser
 from smartsim.app.watch.experiments import find_experiments
-from smartsim.app.watch.log_tail import wrapped
+from smartsim.app.watch.log_tail import LogTail, wrapped
 from smartsim.app.watch.members import Layout, member_lines
 from smartsim.app.watch.pane import changed_cells
+from smartsim.app.watch.panes import database_lines
 from smartsim.app.watch.text import fitted
 from smartsim.domain.errors import TelemetryError
+from smartsim.domain.views.databases import DatabaseView, LargeKeyView, SlowCallView
 from smartsim.domain.views.table import Page, Row
 
 
@@ -124,3 +127,46 @@ def test_experiments_are_found_but_not_those_within_others(tmp_path: Path) -> No
     (tmp_path / "nothing").mkdir()
     with pytest.raises(TelemetryError, match="There is no experiment in .*nothing"):
         find_experiments(str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 1e300])
+def test_times_that_no_clock_has_are_written_all_the_same(seconds: float) -> None:
+    assert clock_time(seconds) == "?"
+    assert duration(seconds) == growing(seconds)
+
+
+def test_bars_leave_out_what_is_no_number() -> None:
+    assert sparkline([float("nan"), 1.0, float("inf")], 5, unicode=False) == " @ "
+
+
+def test_servers_are_named_without_what_a_terminal_obeys() -> None:
+    evil = "\x1b]0;gone\x07"
+    database = DatabaseView(
+        name="db",
+        directory="",
+        server_version="",
+        ready_at=None,
+        servers=(),
+        slow_calls=(SlowCallView(1.0, 5, ("GET",), evil),),
+        largest_keys=(LargeKeyView("key", "string", 5, evil),),
+    )
+    lines = [line.plain for line in database_lines([database], 100, unicode=False)]
+    assert sum(r"\x1b]0;gone\x07" in line for line in lines) == 2
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_a_line_that_never_ends_is_kept_from_its_end_only(tmp_path: Path) -> None:
+    """As a bar of progress draws it, all its life."""
+    record_study(tmp_path, 1, now=5000.0)
+    reader = ExperimentReader(str(tmp_path))
+    path = reader.history.jobs[min(reader.history.jobs)].facts.stdout
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    tail = LogTail(LogFiles(reader), path)
+    with (tmp_path / path).open("wb") as stream:
+        for step in range(20):
+            stream.write(b"=" * 30_000 + f"{step}%".encode())
+            stream.flush()
+            tail.poll()
+    kept = "".join(tail.wrapped(100))
+    assert kept.endswith("=19%")
+    assert len(kept) < 100_000

@@ -241,6 +241,33 @@ def test_a_lost_connection_is_said_and_comes_back(waves: Waves, serve: Callable[
         wire.cut()
 
 
+def be_seen(page: Page, *, is_seen: bool) -> None:
+    """Tell a page that its tab is in front, or is no longer; a browser without a screen has all in front."""
+    page.evaluate(
+        """isSeen => {
+            Object.defineProperty(document, "hidden", { value: !isSeen, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_seen,
+    )
+
+
+def test_tabs_that_nobody_sees_leave_the_connections_to_others(
+    waves: Waves, serve: Callable[..., str], page: Page
+) -> None:
+    """A browser has six connections to a server."""
+    first, url = page, serve(waves.directory)
+    for _ in range(8):
+        page.goto(url)
+        expect(legend(page)).to_have_text(re.compile("4 running"))
+        be_seen(page, is_seen=False)
+        page = page.context.new_page()
+    waves.tell("ens_0", "end")
+    be_seen(first, is_seen=True)
+    expect(legend(first)).to_have_text(re.compile("3 running.*1 completed", re.DOTALL))
+    expect(first.locator(".link-state")).to_have_text("Live")
+
+
 def test_a_dashboard_that_was_started_anew_wants_its_new_address(
     waves: Waves, serve: Callable[..., str], browser: Browser
 ) -> None:

@@ -106,3 +106,19 @@ def test_a_log_that_cannot_be_written_says_which(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TelemetryError, match="file/events.jsonl"):
         JsonlEventLog(str(tmp_path / "file" / "events.jsonl")).append([{"event": "x", "at": 0.0}])
+
+
+def test_a_log_that_could_not_be_opened_for_a_while_writes_into_no_other_file(tmp_path: Path) -> None:
+    directory, away = tmp_path / "log", tmp_path / "away"
+    log = JsonlEventLog(str(directory / "events.jsonl"))
+    log.append([{"event": "first", "at": 1.0}])
+    directory.rename(away)
+    directory.write_text("")
+    with pytest.raises(TelemetryError, match="Not a directory"):
+        log.append([{"event": "second", "at": 2.0}])
+    directory.unlink()
+    away.rename(directory)
+    with (tmp_path / "other").open("wb"):  # which may have got the descriptor
+        log.append([{"event": "third", "at": 3.0}])
+    assert (tmp_path / "other").read_bytes() == b""
+    assert [record["event"] for record in log.replay()] == ["first", "third"]

@@ -177,3 +177,10 @@ def test_what_has_nothing_to_tell_is_left_out() -> None:
 def test_paths_are_relative_to_the_experiment(path: str, directory: str, recorded: str) -> None:
     assert record.relative(path, directory) == recorded
     assert record.absolute(recorded, directory) == path
+
+
+@pytest.mark.parametrize("name", ["at", "recorded", "run"])
+def test_numbers_that_nothing_computes_with_hide_no_other_event(name: str) -> None:
+    read = record.parse({"event": "submitted", "at": 1.0, "entity": "m", "type": "Model", "step": "m-1", name: 10**400})
+    assert isinstance(read, record.Unknown)
+    assert read.at in (0.0, 1.0)

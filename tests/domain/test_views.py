@@ -201,3 +201,10 @@ def test_samples_show_how_each_model_does() -> None:
     assert list(busy.batch_sizes.items()) == [("2", 3), ("16", 2), ("inf", 1)]
     assert busy.series["times"] == (5.0,)
     assert dumps([asdict(model) for model in seen])
+
+
+def test_bounds_that_are_no_numbers_come_last() -> None:
+    metrics = MetricsHistory()
+    metrics.add(ModelSampled(5.0, "db", "db_0", "m", batch_sizes={"lots": 1, "nan": 1, "2": 1}))
+    (seen,) = inference(with_database(), metrics)
+    assert list(seen.batch_sizes) == ["2", "lots", "nan"]

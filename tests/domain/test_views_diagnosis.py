@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -14,6 +16,17 @@ from smartsim.domain.history import History, JobHistory
 from smartsim.domain.views.diagnosis import Diagnosis, diagnose, explain
 from smartsim.domain.views.log_text import first_error, last_lines, may_have_error, shown, whole
 
+DEADLINE = 60.0
+LONG = """
+from smartsim.domain import record
+from smartsim.domain.history import History
+from smartsim.domain.views.diagnosis import diagnose
+from smartsim.domain.views.log_text import ERROR
+print(ERROR.search(b"assertion " * 100_000))
+history = History()
+history.add(record.Ended(1.0, "m", "m-1", "Failed", 7, "a" * 1_000_000))
+print(diagnose(history.jobs["m-1"], (), ()).headline[:80])
+"""
 TRACEBACK = """step 7
 Traceback (most recent call last):
   File "solver.py", line 88, in <module>
@@ -247,3 +260,9 @@ def test_the_last_lines_are_those_at_the_end(lines: list[str], number: int, is_e
 
 def test_signals_of_this_machine_have_their_names() -> None:
     assert all(signal.Signals(number).name in explain(-number) for number in (1, 2, 6, 9, 11, 15))
+
+
+def test_long_lines_and_reasons_are_looked_through_in_time() -> None:
+    """Not in the square of their length: this would take minutes."""
+    done = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert done.stdout == "None\nFailed: it could not be started\n"

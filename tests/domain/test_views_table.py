@@ -193,3 +193,14 @@ def test_each_state_has_a_letter_of_its_own() -> None:
 @given(MEMBERS, QUERIES)
 def test_a_page_is_json(members: list[Member], query: Query) -> None:
     assert dumps(asdict(page(recorded(members), query, NOW)), allow_nan=False)
+
+
+@pytest.mark.parametrize("is_descending", [False, True])
+def test_what_nobody_told_comes_last(is_descending: bool) -> None:
+    history = History()
+    for name in "abc":
+        history.add(record.Submitted(1.0, name, "Model", f"{name}-1", ensemble="" if name == "a" else name))
+    history.add(record.Ended(2.0, "b", "b-1", "Failed", 1, "exit code 1"))
+    known = ["c", "b"] if is_descending else ["b", "c"]
+    assert names(history, Query(sort="reason", descending=is_descending)) == ["b", "a", "c"]
+    assert names(history, Query(sort="group", descending=is_descending)) == [*known, "a"]

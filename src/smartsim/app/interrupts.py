@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+_PATIENCE = 90.0  # seconds that listeners have, who may wait for what the interrupted thread holds
 
 
 class InterruptHandler:
@@ -46,7 +47,7 @@ class InterruptHandler:
         if callable(self._previous):
             self._previous(number, frame)
         elif self._previous == signal.SIG_DFL:
-            thread.join()
+            thread.join(_PATIENCE)
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 

@@ -248,7 +248,10 @@ class Jobs:
         if SendStop() in effects:
             self._manager.stop([step], GRACE)
         if Announce() in effects:
-            self._announce(job)
+            try:
+                self._announce(job)
+            except Exception as error:  # noqa: BLE001 - others wait for this thread, and for the job
+                get_logger(__name__).warning(f"{job} has ended, of which not all can be told: {error}")
         if job.state.is_final:
             # Only now: who waits for the job is to read of its end before going on.
             with self._changed:

@@ -22,6 +22,11 @@ def encoded(value: object) -> bytes:
     return text.encode("ascii")
 
 
+def indented(value: object) -> str:
+    """Return the same as text that people can read, too."""
+    return json.dumps(json.loads(encoded(value)), indent=2)
+
+
 def _text(value: object, *, allow_nan: bool) -> str:
     return json.dumps(value, default=by_name, allow_nan=allow_nan, separators=(",", ":"))
 

@@ -110,6 +110,8 @@ class LogFiles:
 
     Paths are as recorded: relative to the directory of the experiment, so that those of a copy are found.
 
+    What takes such a path may be used while another thread has the reader: files can be slow.
+
     Args:
         reader: of the experiment.
         files: has them; None for those of this machine.
@@ -118,8 +120,7 @@ class LogFiles:
     def __init__(self, reader: ExperimentReader, files: FileReader | None = None) -> None:
         self._reader = reader
         self._files = PosixFileSystem() if files is None else files
-        self._named: set[str] = set()  # by the record, as of some revision of it
-        self._revision = -1
+        self._named: tuple[int, set[str]] = (-1, set())  # a revision of the record, and what it named then
 
     def of(self, entity: str, step: str = "") -> tuple[LogFile, ...]:
         """Return the files of one start of an entity.
@@ -180,7 +181,7 @@ class LogFiles:
             EntityNotFoundError: the record does not name the file.
             OSError: it cannot be read.
         """
-        pattern = re.compile(re.escape(text.encode()), re.IGNORECASE)
+        pattern = re.compile(re.escape(text.encode("utf-8", "surrogateescape")), re.IGNORECASE)
         return self._search(self._place(path), pattern, start, _FOUND)
 
     def first_error(self, path: str) -> Found | None:
@@ -223,13 +224,15 @@ class LogFiles:
         Raises:
             EntityNotFoundError: it does not name it.
         """
-        jobs = self._reader.history.jobs.values()
-        if self._revision != self._reader.revision:
-            self._named = {file.path for job in jobs for file in _named(job)}
-            self._revision = self._reader.revision
-        is_named = path in self._named
+        revision, named = self._named
+        if revision != self._reader.revision:
+            revision = self._reader.revision  # before the jobs: what comes between has another one
+            named = {file.path for job in tuple(self._reader.history.jobs.values()) for file in _named(job)}
+            self._named = revision, named
+        is_named = path in named
         if not is_named:
             directory = posixpath.dirname(path)
+            jobs = tuple(self._reader.history.jobs.values())
             beside = (job for job in jobs if directory in _directories(job))
             is_named = any(path == file.path for job in beside for file in self._beside(job))
         if not is_named:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Sequence
+from math import isfinite
 from typing import Final
 
 _UNSEEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format (also of the direction of writing), none
@@ -30,7 +31,7 @@ def printable(text: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time in its two largest units; empty for none.
+    """Return a time in its two largest units; empty for none, "?" for what is no time.
 
     Example:
         >>> duration(0.25), duration(42.3), duration(3723), duration(None)
@@ -38,6 +39,8 @@ def duration(seconds: float | None) -> str:
     """
     if seconds is None:
         return ""
+    if not isfinite(seconds):
+        return "?"
     seconds = max(seconds, 0.0)
     if seconds < _MINUTE:
         return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"  # noqa: PLR2004 - two digits are enough
@@ -60,16 +63,21 @@ def growing(seconds: float | None) -> str:
         return ""
     if seconds < _MINUTE:
         return "<1m"
-    return duration(seconds) if seconds >= _HOUR else f"{int(seconds) // _MINUTE}m"
+    return f"{int(seconds) // _MINUTE}m" if seconds < _HOUR else duration(seconds)
 
 
 def clock_time(at: float | None) -> str:
-    """Return date and time of day here, to the second; empty for none.
+    """Return date and time of day here, to the second; empty for none, "?" for what no calendar has.
 
     Args:
         at: seconds since the epoch.
     """
-    return "" if not at else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    if not at:
+        return ""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return "?"
 
 
 def amount(number: float) -> str:
@@ -88,7 +96,7 @@ def amount(number: float) -> str:
 
 
 def sparkline(values: Sequence[float], width: int, *, unicode: bool) -> str:
-    """Return the latest values as bars, from nothing to the highest of them.
+    """Return the latest values as bars, from nothing to the highest of them; what is no number is nothing.
 
     Args:
         values: the latest is the last.
@@ -100,7 +108,7 @@ def sparkline(values: Sequence[float], width: int, *, unicode: bool) -> str:
         ' =@'
     """
     bars = _BARS if unicode else _PLAIN_BARS
-    latest = values[-width:] if width > 0 else ()
+    latest = [value if isfinite(value) else 0.0 for value in values[-width:]] if width > 0 else []
     highest = max(latest, default=0.0)
     if highest <= 0:
         return bars[0] * len(latest)

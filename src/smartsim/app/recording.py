@@ -120,8 +120,8 @@ class Recorder:
 
     def _write(self, events: Sequence[record.Event]) -> None:
         now = self._clock.now()
-        opening, self._opening = self._opening, []
-        self._log.append([record.write(event, now) for event in (*opening, *events)])
+        self._log.append([record.write(event, now) for event in (*self._opening, *events)])
+        self._opening.clear()
 
     def _tell(self, listener: Listener, events: Sequence[record.Event]) -> None:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -149,3 +151,12 @@ class RemoteControl:
             return self._history.entities[name][-1:]
         latest = [jobs[-1] for jobs in list(self._history.entities.values())]
         return [job for job in latest if name in (job.facts.ensemble, job.facts.database)]
+
+
+def user_here() -> str:
+    """Return who asks from here, as `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # nobody has a name for this number, as in some containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -78,7 +78,11 @@ class Sampler:
             self._closing.wait(max(self._interval, used / _SHARE))
 
     def _has_any(self) -> bool:
-        return any(source.has_any() for source in self._sources)
+        try:
+            return any(source.has_any() for source in self._sources)
+        except Exception as error:  # noqa: BLE001 - jobs matter more
+            get_logger(__name__).warning(f"Nothing is sampled until the next start: {error!r}")
+            return False
 
     def _sample(self) -> None:
         samples: list[record.Event] = []

@@ -48,19 +48,28 @@ class StatusFiles:
         Raises:
             OSError: a file cannot be written.
         """
+        problems = []
         for event in events:
-            match event:
-                case record.Submitted(step=step):
-                    self._running[step] = _Running(event, directory_of(event, self._exp_path))
-                case record.Started(step=step, native_id=native_id) if step in self._running:
-                    running = self._running[step]
-                    running.native_id = native_id
-                    self._write(running, event, "start", {})
-                # What was submitted before the record was kept is not known.
-                case record.Ended(step=step) if step in self._running:
-                    self._write(self._running.pop(step), event, "stop", _end(event))
-                case record.Withdrawn(step=step):
-                    self._running.pop(step, None)
+            try:
+                self._take(event)
+            except OSError as error:  # those of other jobs may be written
+                problems.append(error)
+        if problems:
+            raise problems[0]
+
+    def _take(self, event: record.Event) -> None:
+        match event:
+            case record.Submitted(step=step):
+                self._running[step] = _Running(event, directory_of(event, self._exp_path))
+            case record.Started(step=step, native_id=native_id) if step in self._running:
+                running = self._running[step]
+                running.native_id = native_id
+                self._write(running, event, "start", {})
+            # What was submitted before the record was kept is not known.
+            case record.Ended(step=step) if step in self._running:
+                self._write(self._running.pop(step), event, "stop", _end(event))
+            case record.Withdrawn(step=step):
+                self._running.pop(step, None)
 
     def _write(self, running: _Running, event: record.Event, action: str, more: dict[str, Any]) -> None:
         facts = running.facts

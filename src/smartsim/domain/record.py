@@ -371,4 +371,8 @@ def absolute(path: str, directory: str) -> str:
 
 
 def _time(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    try:
+        time: float = decoder(float)(value)
+    except TypeError:
+        return 0.0
+    return time

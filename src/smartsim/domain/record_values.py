@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 _PLAIN = frozenset((str, int, float, bool, type(None)))
+_WHOLE = 512  # bits of the largest whole number that is read: what is computed of it is to be a float
 
 
 def plain(value: object) -> object:
@@ -81,6 +82,8 @@ def decoder(hint: Any) -> Callable[[Any], Any]:
         return _number
     if hint is str:
         return _word
+    if hint is int:
+        return _whole
     return _exactly(hint)
 
 
@@ -106,7 +109,13 @@ def _optional(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{value!r} is no number")
-    return float(value)
+    return float(_whole(value)) if isinstance(value, int) else value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value.bit_length() > _WHOLE:
+        raise TypeError("No whole number, or one that nothing counts to")
+    return value
 
 
 def _word(value: Any) -> str:

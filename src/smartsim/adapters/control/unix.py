@@ -138,7 +138,13 @@ class _UnixListener:
                 target=self._serve, args=(connection,), name="smartsim-control-request", daemon=True
             )
             self._requests.add(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads, which may change; whoever asked hears of nobody there
+                _logger.debug("A request was not taken: %s", error)
+                self._requests.discard(thread)
+                self._places.release()
+                connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
         try:

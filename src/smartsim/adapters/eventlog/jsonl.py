@@ -66,6 +66,7 @@ class JsonlEventLog:
             status = os.stat(self._path)
             if (status.st_dev, status.st_ino) == self._file:
                 return status.st_size
+        self._file = (0, 0)  # if the next one cannot be opened, the number may soon be another file's
         if self._close is not None:
             self._close()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

@@ -26,7 +26,7 @@ class PosixFileSystem:
         """Return what stands at a path, or None when nothing does."""
         try:
             status = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: no path can be like that
             return None
         is_link = stat.S_ISLNK(status.st_mode)
         if is_link:
@@ -39,7 +39,8 @@ class PosixFileSystem:
 
     def names(self, directory: str) -> Sequence[str]:
         """Return the names of what stands in a directory, sorted."""
-        return sorted(os.listdir(directory))
+        with _possible(directory):
+            return sorted(os.listdir(directory))
 
     def walk(self, directory: str) -> Sequence[str]:
         """Return every path below a directory, relative to it and sorted; links are not followed."""
@@ -57,7 +58,8 @@ class PosixFileSystem:
 
     def read_range(self, path: str, offset: int, limit: int) -> Part:
         """Return a part of a file. One that is no plain file, such as a pipe, is not waited for."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with _possible(path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -161,6 +163,15 @@ def _link(target: str, path: str) -> None:
         temporary = f"{path}.{os.getpid()}.{next(_serial)}.part"
         os.symlink(target, temporary)
         os.rename(temporary, path)
+
+
+@contextmanager
+def _possible(path: str) -> Iterator[None]:
+    """Say of a path that no file can have, such as one with a NUL, that nothing is there."""
+    try:
+        yield
+    except ValueError as error:
+        raise FileNotFoundError(errno.ENOENT, f"No file can be called so ({error})", path) from None
 
 
 def _raise(error: OSError) -> None:

@@ -113,6 +113,7 @@ def _owner(pid: int, processes: Mapping[int, _Process], owners: dict[int, int | 
         if process is None:
             break
         passed.append(pid)
+        owners[pid] = None  # parents may seem to go in a circle: they are not read at one time, and ids are used again
         # What was orphaned is in the session still; what has left the session is a descendant.
         if owners.get(process.session) == process.session:
             pid = process.session

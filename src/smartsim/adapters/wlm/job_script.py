@@ -159,9 +159,11 @@ def _member(index: int, step: Step) -> str:
 # enough. Names begin with an underscore so that no exported variable of the members is changed.
 _FUNCTIONS = r"""
 set +efu
+shopt -u failglob
+shopt -s nullglob dotglob
 IFS=$' \t\n'
 _signals=(TERM INT HUP ALRM USR1 USR2 XCPU)
-_names=() _watchers=() _codes=() _term_at=() _kill_at=() _seen=() _time=0 _looked=$SECONDS _turns=0 _over=
+_names=() _watchers=() _codes=() _term_at=() _kill_at=() _owed=() _seen=() _time=0 _looked=$SECONDS _turns=0 _over=
 declare -A _index_of _passed _declined
 exec {_ends}<> <(:) {_silence}<> <(:)
 
@@ -177,19 +179,26 @@ _keep() {
 
 member() {
     [[ -z $_element || $_element == "$1" ]] || return
-    local _index=$1 _name=$2 _where=$3 _out=$4 _err=$5 _variables=$6
+    local _index=$1 _name=$2 _where=$3 _out=$4 _err=$5 _variables=$6 _lines _words
     shift 6
     while ((_turns && ${#_watchers[@]} >= _turns)) && [[ ! $_over ]]; do _listen; done
+    # From here on a signal that comes is owed to it.
+    _names[_index]=$_name
+    _watchers[_index]=
     [[ ! $_over ]] || _decline "$_name" "$_over"
     if [[ ${_declined[$_name]} ]]; then
         _codes[_index]=143
-    # Otherwise the scheduler starts the job a second time, and this member had ended.
-    elif [[ ! -s $_directory/$_name.exit ]]; then
-        _names[_index]=$_name
+    elif [[ -s $_directory/$_name.exit ]]; then
+        # The scheduler starts the job a second time, and this member had ended.
+        mapfile -t _lines < "$_directory/$_name.exit" && _words=(${_lines[0]}) && _codes[_index]=${_words[1]}
+    else
+        # It had started in a job that was lost: nobody knows whose process group that is here.
+        [[ ! -s $_directory/$_name.started ]] || : > "$_directory/$_name.started"
         _index_of[$_name]=$_index
         _watch "$@" &
         _watchers[_index]=$!
     fi
+    [[ ${_watchers[_index]} ]] || unset "_watchers[_index]" "_owed[_index]"
     # An element of an array has one member. The lines of the others need not be read.
     [[ -z $_element ]] || wait_for_members
 }
@@ -246,9 +255,22 @@ _pass() {
     [[ ${_passed[$1]} != "$SECONDS" ]] || return
     _passed[$1]=$SECONDS
     [[ $1 != @(TERM|INT|HUP) ]] || _over=$1
-    for _index in "${!_watchers[@]}"; do
-        kill -s "$1" "${_watchers[_index]}"
-        _send "$1" "${_names[_index]}"
+    for _index in "${!_watchers[@]}"; do _owed[_index]+=" $1"; done
+    _settle
+}
+
+# A member that is about to start gets what it is owed once it has: until then a signal would be lost, or end the
+# process that is to watch it.
+_settle() {
+    local _index _signal _signals
+    for _index in "${!_owed[@]}"; do
+        [[ ${_watchers[_index]} && -s $_directory/${_names[_index]}.started ]] || continue
+        _signals=${_owed[_index]}
+        unset "_owed[_index]"
+        for _signal in $_signals; do
+            kill -s "$_signal" "${_watchers[_index]}"
+            _send "$_signal" "${_names[_index]}"
+        done
     done 2> /dev/null
 }
 
@@ -277,21 +299,26 @@ _look_for_stops() {
 }
 
 _listen() {
-    local _mark _index _code _lines _words
-    if read -r -t "$((${#_kill_at[@]} == 0)).1" -u "$_ends" _mark _index _code && [[ $_mark == end ]]; then
+    local _mark _index _code _name _lines _words _quiet=$((${#_kill_at[@]} + ${#_owed[@]} == 0))
+    if read -r -t "$_quiet.1" -u "$_ends" _mark _index _code && [[ $_mark == end ]]; then
         _codes[_index]=$_code
-        unset "_watchers[_index]" "_kill_at[_index]"
+        unset "_watchers[_index]" "_kill_at[_index]" "_owed[_index]"
     else
         # The time may have been up in the middle of what a watching process said, of which the beginning is lost
         # then; and somebody may have killed one.
         for _index in "${!_watchers[@]}"; do
             kill -s 0 "${_watchers[_index]}" && continue
-            _lines=() _words=()
-            mapfile -t _lines < "$_directory/${_names[_index]}.exit" && _words=(${_lines[0]})
+            _name=${_names[_index]} _lines=() _words=()
+            if [[ ! -s $_directory/$_name.started && ! -s $_directory/$_name.exit ]]; then
+                wait "${_watchers[_index]}"
+                _keep .exit "$?" "$_over" # nobody else tells that it did not start
+            fi
+            mapfile -t _lines < "$_directory/$_name.exit" && _words=(${_lines[0]})
             _codes[_index]=${_words[1]:-137}
-            unset "_watchers[_index]" "_kill_at[_index]"
+            unset "_watchers[_index]" "_kill_at[_index]" "_owed[_index]"
         done 2> /dev/null
     fi
+    ((${#_owed[@]} == 0)) || _settle
     ((_looked == SECONDS && ${#_kill_at[@]} == 0)) || _look_for_stops
 }
 

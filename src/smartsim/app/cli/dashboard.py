@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import secrets
 import shlex
-import socket
 from typing import Annotated
 
 import typer
@@ -16,7 +14,7 @@ from smartsim.adapters.clock.system import SystemClock
 from smartsim.app.cli.options import Directory, Json
 from smartsim.app.log_files import LogFiles
 from smartsim.app.reading import ExperimentReader
-from smartsim.app.remote_control import RemoteControl
+from smartsim.app.remote_control import RemoteControl, user_here
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.history import History
 
@@ -34,7 +32,7 @@ def dashboard(
         package = (error.name or "a package").partition(".")[0]
         typer.echo(f"The dashboard needs {package}: pip install 'smartsim-next[dashboard]'", err=True)
         raise typer.Exit(os.EX_CONFIG) from None
-    token, who = secrets.token_urlsafe(32), f"{_user()}@{socket.gethostname()}"
+    token, who = secrets.token_urlsafe(32), user_here()
     try:
         reader = ExperimentReader(directory)
 
@@ -59,13 +57,6 @@ def dashboard(
         ssh = shlex.join(["ssh", "-N", "-L", f"{chosen}:{HOST}:{chosen}", who])
         _announce(url, ssh, as_json=as_json)
         serve(application, listener)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # nobody has a name for this number, as in some containers
-        return str(os.getuid())
 
 
 def _announce(url: str, ssh: str, *, as_json: bool) -> None:

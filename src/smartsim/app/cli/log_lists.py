@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from smartsim.app.cli.tables import print_table, table_of
+from smartsim.app.log_files import LogChunk
 from smartsim.app.plain_text import amount, printable
 from smartsim.domain.status import SmartSimStatus
 
@@ -44,11 +45,11 @@ def list_logs(reader: ExperimentReader, files: LogFiles, *, as_json: bool) -> No
 def _listed(files: LogFiles, job: JobHistory, *, look: bool) -> dict[str, Any]:
     """Return an entity of the list; with its first error if it failed, and somebody is to look."""
     found = {log.name: log for log in files.of(job.facts.entity, job.facts.step)}
-    sizes = {name: files.chunk(log.path, 0, 0) for name, log in found.items()}
+    sizes = {name: _beginning(files, log.path) for name, log in found.items()}
     error = None
     if look and job.status is SmartSimStatus.STATUS_FAILED:
-        paths = [found[name].path for name in _ERRORS_FIRST if name in found]
-        error = next((error for path in paths if (error := files.first_error(path)) is not None), None)
+        paths = [found[name].path for name in _ERRORS_FIRST if name in found and sizes[name].exists]
+        error = next((error for path in paths if (error := _first_error(files, path)) is not None), None)
     return {
         "entity": job.facts.entity,
         "step": job.facts.step,
@@ -58,6 +59,20 @@ def _listed(files: LogFiles, job: JobHistory, *, look: bool) -> dict[str, Any]:
         ],
         "first_error": None if error is None else asdict(error),
     }
+
+
+def _beginning(files: LogFiles, path: str) -> LogChunk:
+    try:
+        return files.chunk(path, 0, 0)
+    except OSError:  # one that cannot be read hides no other
+        return LogChunk(0, 0, 0, "", exists=False)
+
+
+def _first_error(files: LogFiles, path: str) -> Found | None:
+    try:
+        return files.first_error(path)
+    except OSError:
+        return None
 
 
 def _cells(row: Mapping[str, Any]) -> Sequence[str]:
@@ -77,7 +92,7 @@ def print_merged(reader: ExperimentReader, files: LogFiles, group: str, *, as_js
         names = ", ".join(map(printable, errors.entities[:_NAMED])) + (f" and {others} others" if others > 0 else "")
         typer.echo(f"==> {names} <==\n" + "\n".join(errors.lines) + "\n")
     if not found:
-        typer.echo(f"No member of {group} wrote anything to its standard error.")
+        typer.echo(f"No member of {printable(group)} wrote anything to its standard error.")
 
 
 def print_found(logs: JobLogs, text: str | None, *, as_json: bool) -> bool:
@@ -94,9 +109,13 @@ def print_found(logs: JobLogs, text: str | None, *, as_json: bool) -> bool:
     is_any = False
     for log, line in lines:
         is_any = True
-        typer.echo(f"{log.name}:{line.offset if line.line_number is None else line.line_number}: {line.line}")
+        typer.echo(
+            f"{printable(log.name)}:{line.offset if line.line_number is None else line.line_number}: {line.line}"
+        )
     if not is_any:
-        typer.echo(f"No line of {logs.entity} {'looks like an error' if text is None else 'has it'}.", err=True)
+        typer.echo(
+            f"No line of {printable(logs.entity)} {'looks like an error' if text is None else 'has it'}.", err=True
+        )
     return is_any
 
 

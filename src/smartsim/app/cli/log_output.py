@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from smartsim.adapters.filesystem.posix import PosixFileSystem
+from smartsim.app.plain_text import printable
 from smartsim.domain import record
 from smartsim.domain.views.details import find
 
@@ -68,7 +69,7 @@ def copy(logs: JobLogs) -> None:
     for log in logs.chosen:
         path, offset = record.absolute(log.path, logs.reader.directory), 0
         if files.inspect(path) is None:
-            typer.echo(f"{log.name}: there is no {log.path}", err=True)
+            typer.echo(_missing(log), err=True)
             continue
         while content := files.read_range(path, offset, _BLOCK).content:
             sink.write(content)
@@ -89,7 +90,7 @@ def show(logs: JobLogs, lines: int, *, follow: bool) -> None:
         chunk = logs.end(log, lines)
         printer.print(log, chunk)
         if not chunk.exists and not follow:
-            typer.echo(f"{log.name}: there is no {log.path}", err=True)
+            typer.echo(_missing(log), err=True)
     printer.go_on()
     while follow:
         logs.reader.refresh()
@@ -98,6 +99,10 @@ def show(logs: JobLogs, lines: int, *, follow: bool) -> None:
         if has_ended:
             return
         time.sleep(_INTERVAL)
+
+
+def _missing(log: LogFile) -> str:
+    return printable(f"{log.name}: there is no {log.path}")
 
 
 class _Printer:
@@ -114,7 +119,7 @@ class _Printer:
         if not chunk.text:
             return
         if log is not self._latest and len(self._logs.chosen) > 1:
-            typer.echo(("" if self._latest is None else "\n") + f"==> {log.name}: {log.path} <==")
+            typer.echo(("" if self._latest is None else "\n") + f"==> {printable(f'{log.name}: {log.path}')} <==")
         self._latest = log
         typer.echo(chunk.text, nl=False)
 

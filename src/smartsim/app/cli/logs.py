@@ -14,6 +14,7 @@ from smartsim.app.cli.log_lists import list_logs, print_found, print_merged
 from smartsim.app.cli.log_output import JobLogs, copy, show, told
 from smartsim.app.cli.options import Directory, Json
 from smartsim.app.log_files import LogFiles
+from smartsim.app.plain_text import printable
 from smartsim.app.reading import ExperimentReader
 from smartsim.domain.errors import SmartSimError
 from smartsim.domain.views.details import find
@@ -60,8 +61,10 @@ def logs(
             typer.echo(json.dumps(told(chosen, tail), indent=2))
         else:
             show(chosen, tail, follow=follow)
-    except (SmartSimError, PermissionError) as error:
-        typer.echo(str(error), err=True)
+    except BrokenPipeError:
+        raise  # whoever read this has seen enough
+    except (SmartSimError, OSError) as error:  # some tell names, which are whatever the record has
+        typer.echo(printable(str(error)), err=True)
         raise typer.Exit(os.EX_SOFTWARE) from None
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None

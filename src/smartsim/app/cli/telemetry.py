@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 from smartsim.app.cli.options import Directory, Json
 from smartsim.app.cli.tables import print_table, table_of
-from smartsim.app.plain_text import amount
+from smartsim.app.json_text import indented
+from smartsim.app.plain_text import amount, printable
 from smartsim.app.reading import ExperimentReader
 from smartsim.app.usage import ModelUsage, ServerUsage, UsageOfJob, usage
 from smartsim.domain.errors import SmartSimError
@@ -38,7 +37,7 @@ def telemetry(directory: Directory, as_json: Json = False) -> None:
         typer.echo(str(error), err=True)
         raise typer.Exit(os.EX_SOFTWARE) from None
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2))
+        typer.echo(indented(found))
         return
     for title, headings, rows in (
         ("Databases", _SERVERS, [_server(server) for server in found.servers]),
@@ -50,7 +49,7 @@ def telemetry(directory: Directory, as_json: Json = False) -> None:
     if len(found.jobs) > _SHOWN:
         typer.echo(f"and {len(found.jobs) - _SHOWN} others that took less memory; --json lists all")
     for sentence in found.missing:
-        typer.echo(f"{sentence}.")
+        typer.echo(f"{printable(sentence)}.")
 
 
 def _server(server: ServerUsage) -> Sequence[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -30,9 +29,10 @@ def watch(
     try:
         directories = find_experiments(directory)
         if as_json:
+            from smartsim.app.json_text import indented
             from smartsim.app.watch.once import told
 
-            typer.echo(json.dumps(told(directories, time.time()), indent=2))
+            typer.echo(indented(told(directories, time.time())))
         elif once or not _is_terminal():
             _print(directories)
         else:

@@ -51,8 +51,8 @@ class Logs:
         asked = request.query_params
         offset = questions.number(asked, "offset", 0, least=_TAIL, most=_FARTHEST)
         limit = questions.number(asked, "limit", _CHUNK, least=1, most=_LARGEST_CHUNK)
-        with self._live.reading(), _readable():
-            path = self._path(request)
+        path = self._path(request)
+        with _readable():
             if offset == _TAIL:
                 return answer(self._files.tail(path, limit=limit))
             return answer(self._files.chunk(path, offset, limit))
@@ -63,12 +63,14 @@ class Logs:
         text = asked.get("text", "")
         if not text:
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "text must be what to look for")
-        with self._live.reading(), _readable():
-            return answer(self._files.search(self._path(request), text, start))
+        path = self._path(request)
+        with _readable():
+            return answer(self._files.search(path, text, start))
 
     def _first_error(self, request: Request) -> Response:
-        with self._live.reading(), _readable():
-            return answer(self._files.first_error(self._path(request)))
+        path = self._path(request)
+        with _readable():
+            return answer(self._files.first_error(path))
 
     def _errors(self, request: Request) -> Response:
         with self._live.reading() as reader:
@@ -87,7 +89,7 @@ class Logs:
         return ()
 
     def _path(self, request: Request) -> str:
-        """Return the file that a request asks for, as the record has it.
+        """Return the file that a request asks for, as the record has it. It is read without keeping others waiting.
 
         Raises:
             EntityNotFoundError: there is no such entity or start.
@@ -95,7 +97,8 @@ class Logs:
         """
         entity, step = questions.start(request)
         stream = request.query_params.get("stream", "") or "stdout"
-        known = {file.name: file.path for file in self._files.of(entity, step)}
+        with self._live.reading():
+            known = {file.name: file.path for file in self._files.of(entity, step)}
         if stream not in known:
             names = ", ".join(known) or "none"
             raise HTTPException(HTTPStatus.NOT_FOUND, f"The record names no {stream!r} of {entity!r}; it has {names}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -14,7 +12,7 @@ from textual.binding import Binding, BindingType
 
 from smartsim.app.log_files import LogFiles
 from smartsim.app.reading import ExperimentReader
-from smartsim.app.remote_control import RemoteControl
+from smartsim.app.remote_control import RemoteControl, user_here
 from smartsim.app.watch.dialogs import Help
 from smartsim.app.watch.experiment_screen import ExperimentScreen
 from smartsim.app.watch.list_screen import ListScreen
@@ -67,7 +65,7 @@ class WatchApp(App[None]):
             reader: of its record, if there is one already.
         """
         reader = ExperimentReader(directory) if reader is None else reader
-        user = f"{getpass.getuser()}@{os.uname().nodename} with smart watch"
+        user = f"{user_here()} with smart watch"
         self.push_screen(
             ExperimentScreen(
                 reader,

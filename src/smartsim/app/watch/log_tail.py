@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HELD: Final = 2000  # lines
 _AT_ONCE: Final = 65536  # bytes that are read at once
+_LONGEST: Final = 65536  # characters of a line: its end
 
 
 class LogTail:
@@ -77,7 +78,8 @@ class LogTail:
             return
         first, *others = text.split("\n")
         unfinished = self._lines.pop() if self._lines else ""
-        self._lines.extend([unfinished + first, *others])
+        # A bar of progress may go on for days without the end of a line.
+        self._lines.extend(line[-_LONGEST:] for line in (unfinished + first, *others))
 
 
 def wrapped(lines: Iterable[str], width: int) -> list[str]:

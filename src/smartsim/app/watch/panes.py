@@ -97,11 +97,15 @@ def database_lines(databases: Sequence[DatabaseView], width: int, *, unicode: bo
             lines.append(Text("Slow calls", "bold"))
         for call in database.slow_calls[:_CALLS]:
             took = f"{amount(call.microseconds / 1000)} ms"
-            lines.append(Text(f"{clock_time(call.at)} {took:>10}  {call.server}  {printable(' '.join(call.command))}"))
+            lines.append(
+                Text(f"{clock_time(call.at)} {took:>10}  {printable(call.server)}  {printable(' '.join(call.command))}")
+            )
         if database.largest_keys:
             lines.append(Text("Largest keys", "bold"))
         lines.extend(
-            Text(f"{amount(key.bytes) + 'B':>10}  {key.server}  {printable(key.name)} ({printable(key.type)})")
+            Text(
+                f"{amount(key.bytes) + 'B':>10}  {printable(key.server)}  {printable(key.name)} ({printable(key.type)})"
+            )
             for key in database.largest_keys[:_LARGE_KEYS]
         )
         lines.append(Text())

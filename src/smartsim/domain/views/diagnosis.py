@@ -42,6 +42,7 @@ class Diagnosis:
 
 _SHELL_SIGNALS = 128  # and the number of a signal: the exit code that shells and launchers make of it
 _LONGEST_LINE = 500  # characters of it that are looked at
+_LONGEST_REASON = 2000  # so
 _TRACEBACK = "Traceback (most recent call last)"
 # The others may have been sent for a reason that the output tells.
 _TELLING = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGXCPU, signal.SIGXFSZ)
@@ -113,7 +114,7 @@ def _what(job: JobHistory, tails: Sequence[Sequence[str]]) -> tuple[str, str]:
 
 def _failure(job: JobHistory, tails: Sequence[Sequence[str]]) -> tuple[str, str]:
     number = None if job.returncode is None else _signal_of(job.returncode)
-    found = _known(REASONS, job.reason)
+    found = _known(REASONS, job.reason[:_LONGEST_REASON])
     if found is None and number not in _TELLING:
         found = next((told for tail in tails if (told := _told(tail)) is not None), None)
     return found or _by_code(job, number, is_silent=not any(map(any, tails)))

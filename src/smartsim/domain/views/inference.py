@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf, isnan
 
 from smartsim.domain.history import History
 from smartsim.domain.metrics_history import MetricsHistory
@@ -70,8 +71,17 @@ def inference(history: History, metrics: MetricsHistory) -> tuple[ModelView, ...
             sample.queue_seconds / sample.calls * 1e3 if sample.calls else None,
             sample.run_seconds / sample.calls * 1e3 if sample.calls else None,
             sample.queue_length,
-            dict(sorted(sample.batch_sizes.items(), key=lambda item: float(item[0]))),
+            dict(sorted(sample.batch_sizes.items(), key=lambda item: _bound(item[0]))),
             columns(metrics.models[key]) if key in metrics.models else {},
         )
         for key, sample in samples
     )
+
+
+def _bound(written: str) -> float:
+    """Return what the upper bound of a number of requests sorts by; what is none comes last."""
+    try:
+        bound = float(written)
+    except ValueError:
+        return inf
+    return inf if isnan(bound) else bound

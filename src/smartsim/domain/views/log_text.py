@@ -21,7 +21,7 @@ _ERRORS = (
     rb"[Oo]ut of memory|oom[-_]kill|Cannot allocate memory|std::bad_alloc",
     rb"No such file or directory|command not found|: not found$|[Pp]ermission denied|No space left on device",
     rb"undefined symbol|error while loading shared libraries|cannot open shared object",
-    rb"terminate called|panicked at|[Aa]ssertion .*failed|forrtl: severe|^STOP [1-9]",
+    rb"terminate called|panicked at|[Aa]ssertion .{0,500}failed|forrtl: severe|^STOP [1-9]",
 )
 _HINTS = (
     *(b"traceback", b"error", b"exception", b"fatal", b"critical", b"panic", b"abort", b"killed", b"core dumped"),

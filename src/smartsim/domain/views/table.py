@@ -267,19 +267,20 @@ def _key(history: History, sort: str, now: float) -> Key:
         "entity": lambda job: natural(job.facts.entity),
         "step": attrgetter("facts.step"),
         "type": attrgetter("facts.type"),
-        "group": lambda job: natural(group_of(job)),
-        "run_id": attrgetter("facts.run_id"),
+        "group": lambda job: natural(group_of(job)) if group_of(job) else None,
+        "run_id": lambda job: job.facts.run_id or None,
         "status": lambda job: job.status.value,
         "wait_seconds": lambda job: wait_seconds(history, job, now),
         "run_seconds": lambda job: run_seconds(history, job, now),
-        "native_id": lambda job: natural(job.native_id),
+        "native_id": lambda job: natural(job.native_id) if job.native_id else None,
         "starts": lambda job: len(history.entities[job.facts.entity]),
         "driver_gone": history.is_lost,
     }
     if sort not in keys and (sort == "params" or sort not in {each.name for each in fields(Row)}):
         names = sorted({each.name for each in fields(Row)} - {"params"})
         raise ValueError(f"Entities cannot be sorted by {sort!r}: use one of {', '.join(names)}, or params.NAME")
-    return keys.get(sort) or attrgetter(sort)
+    known = attrgetter(sort) if sort not in keys else keys[sort]
+    return lambda job: None if (value := known(job)) in ("", ()) else value  # nobody has told anything
 
 
 def _amount(value: str | None) -> tuple[bool, float | str] | None:

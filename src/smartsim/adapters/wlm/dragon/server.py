@@ -160,6 +160,9 @@ class Server:
     def _flush(self) -> None:
         """Send what sockets take; those that take no more are asked to tell when they do."""
         for peer in list(self.unsent):
+            if peer not in self._peers:  # it was sent away since, because of another one that has gone
+                self.unsent.discard(peer)
+                continue
             try:
                 peer.connection.flush()
             except OSError:

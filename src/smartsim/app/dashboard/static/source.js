@@ -83,7 +83,10 @@ export class LiveSource {
     return (await content(await reached(request))).done;
   }
 
-  /** Call `onChange({revision, counts})` when the record grows, and `onConnection(isThere, why)`; returns what ends it. */
+  /**
+   * Call `onChange({revision, counts})` when the record grows, and `onConnection(isThere, why)`; returns what ends it.
+   * A page that nobody sees does not listen: a browser has six connections to a server, for all its tabs together.
+   */
   subscribe(onChange, onConnection) {
     let events;
     let retry;
@@ -98,10 +101,19 @@ export class LiveSource {
         this.overview().catch((error) => onConnection(false, error.message));
       };
     };
-    open();
-    return () => {
+    const close = () => {
       clearTimeout(retry);
-      events.close();
+      events?.close();
+    };
+    const look = () => {
+      close();
+      if (!document.hidden) open();
+    };
+    document.addEventListener("visibilitychange", look);
+    look();
+    return () => {
+      document.removeEventListener("visibilitychange", look);
+      close();
     };
   }
 
