@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import redis
 from redis.cluster import RedisCluster
@@ -160,14 +161,11 @@ def test_the_client_of_old_has_models_on_a_cluster(exp: Experiment, tmp_path: Pa
 
 
 def test_each_server_listens_on_its_interface_alone(cluster: Orchestrator) -> None:
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    listening = {row[9]: row[1].split(":") for row in rows if row[3] == "0A"}  # by inode
     for index in range(3):
-        descriptors = Path(f"/proc/{process_of(cluster, index)}/fd").iterdir()
-        inodes = [os.readlink(path).removeprefix("socket:[").removesuffix("]") for path in descriptors]
-        places = [listening[inode] for inode in inodes if inode in listening]
-        assert [address for address, _ in places] == ["0100007F"] * 2  # 127.0.0.1 for clients, and for the cluster
-        assert f"{cluster.ports[index]:04X}" in [port for _, port in places]
+        connections = psutil.Process(process_of(cluster, index)).net_connections("inet")
+        places = [found.laddr for found in connections if found.status == psutil.CONN_LISTEN]
+        assert [place.ip for place in places] == ["127.0.0.1"] * 2  # for clients, and for the cluster
+        assert cluster.ports[index] in [place.port for place in places]
 
 
 def test_several_interfaces_are_listened_on_and_the_first_is_told(exp: Experiment) -> None:

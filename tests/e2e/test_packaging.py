@@ -45,7 +45,9 @@ def test_the_distribution_holds_these_packages_and_no_sources_of_the_module() ->
     assert files is not None
     names = [str(file) for file in files if ".." not in file.parts and file.suffix != ".pyc"]
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"smartsim", "smartredis"}
-    assert {Path(name).suffix for name in names if ".dist-info/" not in name} == {".py", ".typed", ".so"}
+    assets = {name for name in names if name.startswith("smartsim/app/dashboard/static/")}
+    assert {Path(name).suffix for name in {*names} - assets if ".dist-info/" not in name} == {".py", ".typed", ".so"}
+    assert {Path(name).name for name in assets} >= {"index.html", "app.css", "app.js", "uplot.js", "uplot.LICENSE"}
     for layer in ("domain", "ports", "adapters", "app"):
         assert f"smartsim/{layer}/__init__.py" in names
     assert any(name.endswith("LICENSE") for name in names)
