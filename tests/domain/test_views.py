@@ -91,6 +91,20 @@ def test_a_driver_on_another_machine_may_live() -> None:
     assert (seen.driver_gone, [driver.is_alive for driver in seen.drivers]) == (False, [None])
 
 
+def test_only_what_has_no_end_is_lost_with_its_driver() -> None:
+    history = History.of(
+        [
+            {"event": "opened", "at": 1.0, "experiment": "e", "launcher": "local"},
+            *({"event": "submitted", "at": 2.0, "entity": name, "type": "Model", "step": name} for name in "abc"),
+            {"event": "ended", "at": 3.0, "entity": "a", "step": "a", "status": "Failed"},
+            {"event": "withdrawn", "at": 3.0, "entity": "b", "step": "b"},
+        ]
+    )
+    assert overview(history).lost == 0
+    history.alive = {history.drivers[0]: False}
+    assert overview(history).lost == 1
+
+
 def test_all_of_an_entity_is_told() -> None:
     history, command = recorded([]), ("sh", "-c", "echo 'a b' > $OUT", MARKUP)
     for number in (1, 2):

@@ -117,7 +117,7 @@ def experiment_lines(experiments: Sequence[Listed], width: int, selected: int | 
         if view is None:
             line.append(printable(listed.problem), "bold red")
         else:
-            line.append_text(counted(view.counts)).append("  its driver has gone" if view.driver_gone else "")
+            line.append_text(counted(view.counts)).append("  its driver has gone" if view.lost else "")
             line.append(f"  {printable(listed.directory)}")
         lines.append(line)
     return lines

@@ -31,7 +31,7 @@ def title_line(directory: str, view: Overview, width: int) -> Text:
     name = view.experiment or os.path.basename(directory)
     launcher = printable(view.launcher)
     line = Text.assemble((printable(name), "bold"), f"  {launcher}  {view.entities}: ", counted(view.counts))
-    if view.driver_gone:
+    if view.lost:
         line.append("  its driver has gone", "bold red")
     line.truncate(width, overflow="crop")
     return line

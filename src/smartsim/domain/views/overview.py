@@ -98,6 +98,7 @@ class Overview:
         failures: the latest starts of entities that failed, at most 20, the last first.
         unknown_events: that this version cannot read.
         driver_gone: whether all drivers have gone: nobody records what becomes of what has no end.
+        lost: how many entities have no end because of that.
     """
 
     experiment: str
@@ -113,6 +114,7 @@ class Overview:
     failures: tuple[Row, ...]
     unknown_events: int
     driver_gone: bool
+    lost: int
 
 
 def overview(history: History) -> Overview:
@@ -135,6 +137,7 @@ def overview(history: History) -> Overview:
         failures=tuple(row(history, job, history.latest) for job in failed[:_FAILURES]),
         unknown_events=len(history.unknown),
         driver_gone=history.driver_gone,
+        lost=sum(map(history.is_lost, latest)),
     )
 
 
