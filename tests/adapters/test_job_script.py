@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -496,6 +497,12 @@ def test_a_file_that_is_not_complete_yet_says_nothing() -> None:
     assert job_script.parse_exit(b"1700000000000000 13") is None
     assert job_script.parse_exit(b"1700000000500000 137 TERM\n") == MemberExit(1_700_000_000.5, -9, ("TERM",))
     assert job_script.parse_started(b"17000") is None
+
+
+@given(st.binary(max_size=30).map(lambda content: content + b"\n"))
+def test_a_file_of_somebody_else_says_nothing_or_numbers(content: bytes) -> None:
+    ours = re.match(rb"\d+ \d+", content)
+    assert (job_script.parse_started(content) is None and job_script.parse_exit(content) is None) or ours
 
 
 @given(st.integers(0, 255))

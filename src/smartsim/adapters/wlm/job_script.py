@@ -25,6 +25,7 @@ STARTED, EXIT, STOP = ".started", ".exit", ".stop"
 _MICRO = 1_000_000
 _OWN_VARIABLE = re.compile(r"(SS|SR_)[A-Z][A-Za-z0-9_]*")
 """What the shell itself sets, which is quicker than `env`: other names may mean something to it, such as `LC_ALL`."""
+_START, _END = re.compile(rb"(\d+) (\d+)\s*\n"), re.compile(rb"(\d+) (\d+)((?: [A-Z0-9]+)*)\s*\n")
 _SHELL_SIGNAL = 128  # what a shell adds to the number of the signal that ended a program
 
 
@@ -97,15 +98,17 @@ def render(batch: Batch, header: Sequence[str], members: Sequence[Step], element
 
 
 def parse_started(content: bytes) -> MemberStart | None:
-    """Return what a start file says; None when it is not complete yet."""
-    words = _words(content)
-    return None if words is None else MemberStart(int(words[0]) / _MICRO, int(words[1]))
+    """Return what a start file says; None when it is not complete yet, or not the script's."""
+    found = _START.fullmatch(content)
+    return None if found is None else MemberStart(int(found[1]) / _MICRO, int(found[2]))
 
 
 def parse_exit(content: bytes) -> MemberExit | None:
-    """Return what an exit file says; None when it is not complete yet."""
-    words = _words(content)
-    return None if words is None else MemberExit(int(words[0]) / _MICRO, returncode_of(int(words[1])), tuple(words[2:]))
+    """Return what an exit file says; None when it is not complete yet, or not the script's."""
+    found = _END.fullmatch(content)
+    if found is None:
+        return None
+    return MemberExit(int(found[1]) / _MICRO, returncode_of(int(found[2])), tuple(found[3].decode().split()))
 
 
 def returncode_of(status: int) -> int:
@@ -132,10 +135,6 @@ def stop_content(term: float, kill: float) -> bytes:
 def file_of(directory: str, member: str, ending: str) -> str:
     """Return the path of one of a member's files."""
     return posixpath.join(directory, member + ending)
-
-
-def _words(content: bytes) -> list[str] | None:
-    return content.decode().split() if content.endswith(b"\n") else None
 
 
 def _has_cpus_to_itself(step: Step) -> bool:
