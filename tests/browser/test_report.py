@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -17,8 +18,11 @@ from recorded_studies import MARKUP
 @pytest.fixture(scope="module")
 def report(study: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Write the report of the recorded experiment, and return its address."""
-    path = tmp_path_factory.mktemp("report") / "climate.html"
-    command = [*COMMAND, "report", str(study), "--output", str(path)]
+    return report_of(study, tmp_path_factory.mktemp("report") / "climate.html")
+
+
+def report_of(directory: Path, path: Path) -> str:
+    command = [*COMMAND, "report", str(directory), "--output", str(path)]
     subprocess.run(command, check=True, timeout=4 * DEADLINE, stdout=subprocess.DEVNULL)
     return path.as_uri()
 
@@ -73,3 +77,22 @@ def test_failures_are_explained(page: Page, report: str) -> None:
 
 def test_the_file_is_small_enough_for_a_mail(report: str) -> None:
     assert Path(urlsplit(report).path).stat().st_size < 15_000_000
+
+
+def test_names_that_objects_of_the_browser_have_too(page: Page, tmp_path: Path) -> None:
+    names = "constructor", "toString"
+    events = [{"event": "opened", "at": 1.0, "experiment": "e", "launcher": "local"}]
+    for name in names:
+        job = {"entity": name, "step": name, "type": "Model", "ensemble": f"{name}s"}
+        events += [
+            {"event": "submitted", "at": 2.0, **job},
+            {"event": "ended", "at": 3.0, **job, "status": "Completed"},
+        ]
+    (tmp_path / ".smartsim").mkdir()
+    (tmp_path / ".smartsim" / "events.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    address = report_of(tmp_path, tmp_path / "report.html")
+    for name in names:
+        page.goto(f"{address}#/entity/{name}")
+        expect(page.locator(".page-head .state")).to_contain_text("Completed")
+        page.goto(f"{address}#/entities?group={name}s")
+        expect(page.locator("tbody tr")).to_have_count(1)

@@ -230,5 +230,13 @@ function columns(rows, { group, run }, parameters) {
 /** The source of this page. */
 export function sourceOf(page) {
   const data = page.getElementById("report-data");
-  return data ? new ReportSource(JSON.parse(data.textContent)) : new LiveSource();
+  return data ? new ReportSource(withPlainNames(JSON.parse(data.textContent))) : new LiveSource();
+}
+
+/** An entity may be called "constructor", or any other thing that objects have by themselves. */
+function withPlainNames(report) {
+  for (const part of ["heatMaps", "details", "diagnoses", "errors"]) {
+    if (report[part]) Object.setPrototypeOf(report[part], null);
+  }
+  return report;
 }
