@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -12,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sampler_threads import samplers, until
 from smartsim.app.sampling import Pace, Sampler, Samples
 from smartsim.domain import record
 from smartsim.domain.errors import TelemetryError
@@ -19,26 +18,9 @@ from smartsim.domain.metrics import JobsSampled
 from smartsim.ports.event_log import Record
 from smartsim.testing import InMemoryEventLog, VirtualClock
 
+pytestmark = pytest.mark.usefixtures("earlier_samplers")
 DEADLINE = 30.0
-EARLIER: set[threading.Thread] = set()
 WEEK = 7 * 86400
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.001)
-
-
-@pytest.fixture(autouse=True)
-def _earlier() -> None:
-    """Experiments of earlier tests may not have been closed."""
-    EARLIER.update(threading.enumerate())
-
-
-def samplers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "smartsim-sampler" and thread not in EARLIER]
 
 
 @dataclass(eq=False)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sampler_threads import samplers, until
 from smartsim import Experiment
 from smartsim.app.database_samples import tables
 from smartsim.app.telemetry import sampling_interval
@@ -21,26 +20,9 @@ from smartsim.database import Orchestrator
 from smartsim.entity import TelemetryConfiguration
 from smartsim.ports.database_server import ClientFacts, ServerUsage
 
+pytestmark = pytest.mark.usefixtures("earlier_samplers")
 DEADLINE = 30.0
-EARLIER: set[threading.Thread] = set()
 NAMES = ("memory.csv", "client.csv", "client_count.csv")
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
-@pytest.fixture(autouse=True)
-def _earlier() -> None:
-    """Experiments of earlier tests may not have been closed."""
-    EARLIER.update(threading.enumerate())
-
-
-def samplers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "smartsim-sampler" and thread not in EARLIER]
 
 
 def rows(path: Path) -> list[dict[str, str]]:

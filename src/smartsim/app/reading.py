@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from smartsim.adapters.eventlog.jsonl import parse_line
 from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.wlm.proc import started_at
 from smartsim.domain import metrics, record
@@ -81,13 +81,8 @@ def _end(content: bytes, is_last: bool) -> int:
 
 def _objects(lines: bytes) -> Iterator[Mapping[str, Any]]:
     for line in lines.split(b"\n"):
-        if not line:
-            continue
-        try:
-            written = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # cut short by a crash, or never ours
-        if isinstance(written, dict):
+        written = parse_line(line) if line else None
+        if written is not None:
             yield written
 
 

@@ -105,7 +105,38 @@ class DataInfo:
         return "\n".join(lines)
 
 
-class TrainingDataUploader:
+class NamedSamples:
+    """Tells where samples are, and what they are called.
+
+    Args:
+        info: says that.
+    """
+
+    def __init__(self, info: DataInfo) -> None:
+        self._info = info
+
+    @property
+    def list_name(self) -> str:
+        """The aggregation list."""
+        return self._info.list_name
+
+    @property
+    def sample_name(self) -> str:
+        """The tensor with the samples."""
+        return self._info.sample_name
+
+    @property
+    def target_name(self) -> str | None:
+        """The tensor with their targets."""
+        return self._info.target_name
+
+    @property
+    def num_classes(self) -> int | None:
+        """Into how many classes samples fall; None when targets are no classes."""
+        return self._info.num_classes
+
+
+class TrainingDataUploader(NamedSamples):
     """Puts batches of samples into a list.
 
     Args:
@@ -142,33 +173,13 @@ class TrainingDataUploader:
             raise ValueError("Name can not be empty")
         if not sample_name:
             raise ValueError("Sample name can not be empty")
-        self._info = DataInfo(list_name, sample_name, target_name, num_classes)
+        super().__init__(DataInfo(list_name, sample_name, target_name, num_classes))
         self._rank = rank
         self._verbose = verbose
         self._count = 0
         # Another uploader, or this one started again, is not to write over what is in the list.
         self._token = secrets.token_hex(_TOKEN_BYTES)
         self.client = connect(cluster, address)
-
-    @property
-    def list_name(self) -> str:
-        """The aggregation list."""
-        return self._info.list_name
-
-    @property
-    def sample_name(self) -> str:
-        """The tensor with the samples."""
-        return self._info.sample_name
-
-    @property
-    def target_name(self) -> str | None:
-        """The tensor with their targets."""
-        return self._info.target_name
-
-    @property
-    def num_classes(self) -> int | None:
-        """Into how many classes samples fall; None when targets are no classes."""
-        return self._info.num_classes
 
     def publish_info(self) -> None:
         """Tell downloaders what the tensors are called."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from smartsim.app.logs import get_logger
-from smartsim.app.training_data import DataInfo, connect
+from smartsim.app.training_data import DataInfo, NamedSamples, connect
 from smartsim.domain.errors import SSInternalError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _FIRST_CAPACITY = 64  # samples that there is room for at first
 
 
-class DataDownloader:
+class DataDownloader(NamedSamples):
     """Gives batches of the samples in a list, over and over.
 
     Args:
@@ -71,10 +71,10 @@ class DataDownloader:
         self._cluster = cluster
         self._address = address
         self._client: Client | None = None
-        self._is_told = isinstance(data_info_or_list_name, DataInfo)
-        self._info = (
-            data_info_or_list_name if isinstance(data_info_or_list_name, DataInfo) else DataInfo(data_info_or_list_name)
-        )
+        info = data_info_or_list_name
+        self._is_told = isinstance(info, DataInfo)
+        # Not by `super()`: in generators a class of a framework comes after this one.
+        NamedSamples.__init__(self, info if isinstance(info, DataInfo) else DataInfo(info))
         self.batch_size = batch_size
         self.dynamic = dynamic
         self.shuffle = shuffle
@@ -101,26 +101,6 @@ class DataDownloader:
         if self._client is None:
             raise ValueError("Client not initialized: call init_samples first")
         return self._client
-
-    @property
-    def list_name(self) -> str:
-        """The aggregation list."""
-        return self._info.list_name
-
-    @property
-    def sample_name(self) -> str:
-        """The tensor with the samples."""
-        return self._info.sample_name
-
-    @property
-    def target_name(self) -> str | None:
-        """The tensor with their targets."""
-        return self._info.target_name
-
-    @property
-    def num_classes(self) -> int | None:
-        """Into how many classes samples fall; None when targets are no classes."""
-        return self._info.num_classes
 
     @property
     def autoencoding(self) -> bool:

@@ -8,11 +8,21 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from smartsim.domain.errors import TelemetryError
 from smartsim.ports.event_log import Record
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` makes one for each call that asks for this
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """Return the record that is a line; None for what a crash cut short, or was never ours."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 class JsonlEventLog:
@@ -89,9 +99,6 @@ class JsonlEventLog:
             return
         with stream:
             for line in stream:
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue  # cut short by a crash, or never ours
-                if isinstance(record, dict):
+                record = parse_line(line)
+                if record is not None:
                     yield record
