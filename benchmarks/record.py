@@ -2,9 +2,15 @@
 
 * How many events a second one driver writes, one at a time as they happen, and in the batches of a start; and how many
   a reader folds.
-* CPU of the driver (user and system) for a start of an ensemble of `/bin/true` until all have ended, as in `launch.py`;
-  each round in a fresh interpreter, on and off taking turns, on first in every other pair.
+* CPU of the driver (user and system) for an ensemble of `/bin/true` until all have ended, as in `launch.py`: of its
+  creation, generation and start, of the start alone, and of the whole process; in a directory in memory, and in one for
+  temporary files, which TMPDIR may name. Each round is a fresh interpreter, on and off taking turns, on first in every
+  other pair. Nothing is removed meanwhile: for minutes, ext4 does not use the inodes of files again that were removed,
+  but looks at each of them whenever it makes a file. Where much was removed shortly before, a file costs it ten times
+  as much and more.
 * CPU of the thread that samples a database, for one sample.
+
+`slurm.py --record` has the driver's CPU on Slurm.
 
     python benchmarks/record.py [members] [rounds]
 """
@@ -26,11 +32,14 @@ from smartsim.adapters.eventlog.jsonl import JsonlEventLog
 from smartsim.domain import record
 from smartsim.domain.history import History
 from smartsim.domain.record_facts import RunOptions
+from smartsim.domain.record_lines import line
 
 EVENTS = 20_000
 MEMBERS = 500
 ROUNDS = 15
 SAMPLES = 50
+IN_MEMORY = "/dev/shm"  # noqa: S108 - what is measured there has directories of its own
+PARTS = {"creation, generation and start": "cpu", "start alone": "start_cpu", "whole process": "process_cpu"}
 
 
 def life(number: int) -> list[record.Event]:
@@ -64,12 +73,12 @@ def rates() -> dict[str, float]:
 
         def one_by_one() -> None:
             for event in events:
-                single.append([record.write(event, time.time())])
+                single.append_lines([line(event, time.time())])
 
         def in_batches() -> None:
             for first in range(0, len(events), 500):
                 now = time.time()
-                batched.append([record.write(event, now) for event in events[first : first + 500]])
+                batched.append_lines([line(event, now) for event in events[first : first + 500]])
 
         def fold() -> None:
             assert len(History.of(single.replay()).jobs) == len(events) // 3
@@ -88,10 +97,26 @@ def _seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def driver_cpu(members: int, *, telemetry: bool) -> float:
+def driver_cpu(members: int, directory: str, *, telemetry: bool) -> dict[str, float]:
     """Return the seconds of CPU that a driver uses for an ensemble."""
     os.environ["SMARTSIM_FLAG_TELEMETRY"] = str(int(telemetry))
-    return _run("smartsim", members)["cpu"]
+    return _run("smartsim", members, directory)
+
+
+def compare(members: int, rounds: int, parent: str) -> None:
+    """Print what the driver uses with and without telemetry, in a directory for temporary files."""
+    pairs = []
+    with tempfile.TemporaryDirectory(dir=parent) as directory:
+        for number in range(rounds):
+            first = bool(number % 2)
+            cpu = {on: driver_cpu(members, directory, telemetry=on) for on in (first, not first)}
+            pairs.append((cpu[True], cpu[False]))
+    print(f"driver, {members} members, {rounds} pairs, in {parent}")
+    for name, key in PARTS.items():
+        on, off = ([used[key] for used in column] for column in zip(*pairs, strict=True))
+        ratio = statistics.median(with_it / without for with_it, without in zip(on, off, strict=True))
+        medians = f"{statistics.median(on):.3f} s with telemetry, {statistics.median(off):.3f} s without (medians)"
+        print(f"{name:<32} {medians}, with / without: {ratio:.3f} (median), {min(on) / min(off):.3f} (least of each)")
 
 
 def sample_cpu() -> float:
@@ -126,16 +151,9 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for name, rate in rates().items():
         print(f"{name:<24} {rate:>9,.0f} events/s")
-    pairs = []
-    for number in range(rounds):
-        first = bool(number % 2)
-        cpu = {on: driver_cpu(members, telemetry=on) for on in (first, not first)}
-        pairs.append((cpu[True], cpu[False]))
-    on, off = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratio = statistics.median(with_it / without for with_it, without in pairs)
-    least = min(with_it for with_it, _ in pairs) / min(without for _, without in pairs)
-    print(f"driver, {members} members, medians of {rounds} pairs: {on:.3f} s CPU with telemetry, {off:.3f} s without")
-    print(f"with / without: {ratio:.3f} (median of pairs), {least:.3f} (least of each)")
+    for parent in dict.fromkeys((IN_MEMORY, tempfile.gettempdir())):
+        if os.path.isdir(parent):
+            compare(members, rounds, parent)
     print(f"one sample of a database: {sample_cpu() * 1e3:.2f} ms CPU")
 
 

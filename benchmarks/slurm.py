@@ -9,12 +9,15 @@ turns. Medians.
 The time of an ensemble is from its creation to the return of `start(block=True)`. Steps are compared with the loop
 from its first line to its last, jobs with the loop from its submission. An array that is written by hand, up to the end
 of its last element, shows what Slurm itself takes to start so many jobs. The driver's CPU time is its own, without that
-of the programs that it starts.
+of the programs that it starts. What is written stays until the end: a file system without a journal is slow to make new
+files for a minute after many were removed.
 
 Then a hundred jobs that take about a minute: how often the driver asks Slurm. What counts stands before `squeue` and
 its kin on the PATH.
 
-    python benchmarks/slurm.py [--quick]
+With `--record`, instead of all that: the driver's CPU time with telemetry on and off.
+
+    python benchmarks/slurm.py [--quick] [--record]
 """
 
 from __future__ import annotations
@@ -72,6 +75,7 @@ echo "$0" >> {counts}
 exec {program} "$@"
 """
 KINDS = ("steps of an allocation", "one batch job", "a job array")
+COLUMNS = ("", "seconds", "tasks/s", "to the loop", "to an array by hand", "driver's CPU a member", "targets")
 BASELINES = ("the loop", "the loop, submitted", "an array by hand")
 
 
@@ -133,63 +137,81 @@ def launched(
         seconds: that each takes.
         path: what stands before the programs on the PATH.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        words = [sys.executable, __file__, "--round", kind, str(members), directory, str(seconds)]
-        if kind == "steps of an allocation":
-            words = ["salloc", "--quiet", *ALL_NODES, *words]
-        # As after an installation: with compiled bytecode, which the first round leaves behind.
-        own = {name: value for name, value in slurm.environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        if path is not None:
-            own["PATH"] = f"{path}:{own['PATH']}"
-        ended = subprocess.run(words, env=own, capture_output=True, text=True, timeout=DEADLINE, check=False)
-        if ended.returncode:
-            raise SystemExit(ended.stdout + ended.stderr)
-        told: Mapping[str, float] = json.loads(ended.stdout.splitlines()[-1])
-        if told["failed"]:
-            raise SystemExit(f"{told['failed']:.0f} of {members} members failed as {kind}")
-        return told
+    words = [sys.executable, __file__, "--round", kind, str(members), str(_directory(slurm)), str(seconds)]
+    if kind == "steps of an allocation":
+        words = ["salloc", "--quiet", *ALL_NODES, *words]
+    # As after an installation: with compiled bytecode, which the first round leaves behind.
+    own = {name: value for name, value in slurm.environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if path is not None:
+        own["PATH"] = f"{path}:{own['PATH']}"
+    ended = subprocess.run(words, env=own, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    if ended.returncode:
+        raise SystemExit(ended.stdout + ended.stderr)
+    told: Mapping[str, float] = json.loads(ended.stdout.splitlines()[-1])
+    if told["failed"]:
+        raise SystemExit(f"{told['failed']:.0f} of {members} members failed as {kind}")
+    return told
+
+
+def _directory(slurm: Slurm) -> Path:
+    """Return a new directory, which is removed with the cluster."""
+    return Path(tempfile.mkdtemp(dir=slurm.directory))
+
+
+def record(slurm: Slurm, members: int, rounds: int) -> None:
+    """Print the driver's CPU time with telemetry on and off, which take turns."""
+    for kind in KINDS:
+        used: dict[str, list[float]] = {"0": [], "1": []}
+        for number in range(rounds):
+            for telemetry in ("01", "10")[number % 2]:
+                os.environ["SMARTSIM_FLAG_TELEMETRY"] = telemetry
+                used[telemetry].append(launched(slurm, kind, members)["cpu"] * 1e3 / members)
+        off, on = (statistics.median(column) for column in used.values())
+        least = min(used["1"]) / min(used["0"])
+        print(f"{kind}: driver's CPU a member {on:.2f} ms with telemetry, {off:.2f} ms without (medians)", end="")
+        print(f"; with / without: {on / off:.3f}, {least:.3f} (least of each)")
 
 
 def looped(slurm: Slurm, members: int) -> tuple[float, float]:
     """Return the seconds that the loop takes from its first line, and from its submission."""
-    with tempfile.TemporaryDirectory() as directory:
-        script, times = Path(directory, "loop.sh"), Path(directory, "times")
-        script.write_text(LOOP)
-        submitted = time.time()
-        slurm.ask("sbatch", "--wait", *ALL_NODES, f"--output={directory}/log", str(script), str(members), directory)
-        if not times.exists() or Path(directory, "failed").exists():
-            raise SystemExit(f"the loop has failed:\n{Path(directory, 'log').read_text()}")
-        begin, end = map(float, times.read_text().split())
-        return end - begin, end - submitted
+    directory = _directory(slurm)
+    script, times, log = directory / "loop.sh", directory / "times", directory / "log"
+    script.write_text(LOOP)
+    submitted = time.time()
+    slurm.ask("sbatch", "--wait", *ALL_NODES, f"--output={log}", str(script), str(members), str(directory))
+    if not times.exists() or (directory / "failed").exists():
+        raise SystemExit(f"the loop has failed:\n{log.read_text()}")
+    begin, end = map(float, times.read_text().split())
+    return end - begin, end - submitted
 
 
 def arrayed(slurm: Slurm, members: int) -> float:
     """Return the seconds from the submission of a job array, written by hand, to the end of its last element."""
-    with tempfile.TemporaryDirectory() as directory:
-        script, ends = Path(directory, "element.sh"), Path(directory, "ends")
-        ends.mkdir()
-        script.write_text(ELEMENT)
-        submitted = time.time()
-        array = (f"--array=0-{members - 1}", "--nodes=1", "--time=30", "--output=/dev/null")
-        slurm.ask("sbatch", "--wait", *array, str(script), str(ends))
-        written = [float(end.read_text()) for end in ends.iterdir()]
-        if len(written) != members:
-            raise SystemExit(f"{members - len(written)} of {members} elements of the array by hand failed")
-        return max(written) - submitted
+    directory = _directory(slurm)
+    script, ends = directory / "element.sh", directory / "ends"
+    ends.mkdir()
+    script.write_text(ELEMENT)
+    submitted = time.time()
+    array = (f"--array=0-{members - 1}", "--nodes=1", "--time=30", "--output=/dev/null")
+    slurm.ask("sbatch", "--wait", *array, str(script), str(ends))
+    written = [float(end.read_text()) for end in ends.iterdir()]
+    if len(written) != members:
+        raise SystemExit(f"{members - len(written)} of {members} elements of the array by hand failed")
+    return max(written) - submitted
 
 
 def queries(slurm: Slurm, jobs: int, seconds: float) -> tuple[Mapping[str, int], float]:
     """Return how often each program is run that asks Slurm, while a driver has jobs, and for how long it has."""
-    with tempfile.TemporaryDirectory() as directory:
-        counts = Path(directory, "counts")
-        counts.touch()
-        for name in QUERIES:
-            counter = Path(directory, name)
-            counter.write_text(COUNTER.format(counts=counts, program=which(name)))
-            counter.chmod(0o700)
-        took = launched(slurm, "a job array", jobs, seconds, Path(directory))["seconds"]
-        names = [Path(line).name for line in counts.read_text().splitlines()]
-        return {name: names.count(name) for name in QUERIES if name in names}, took
+    directory = _directory(slurm)
+    counts = directory / "counts"
+    counts.touch()
+    for name in QUERIES:
+        counter = directory / name
+        counter.write_text(COUNTER.format(counts=counts, program=which(name)))
+        counter.chmod(0o700)
+    took = launched(slurm, "a job array", jobs, seconds, directory)["seconds"]
+    names = [Path(line).name for line in counts.read_text().splitlines()]
+    return {name: names.count(name) for name in QUERIES if name in names}, took
 
 
 def main() -> None:
@@ -202,6 +224,9 @@ def main() -> None:
     members, rounds = (QUICK_MEMBERS, QUICK_ROUNDS) if quick else (MEMBERS, ROUNDS)
     with tempfile.TemporaryDirectory() as directory, running_process("slurm", Path(directory)) as process:
         slurm = Slurm(Path(directory), process)
+        if "--record" in sys.argv:
+            record(slurm, members, rounds)
+            return
         loops: list[tuple[float, ...]] = []
         ours: dict[str, list[Mapping[str, float]]] = {kind: [] for kind in KINDS}
         for _ in range(rounds):
@@ -211,18 +236,22 @@ def main() -> None:
         asked, took = queries(slurm, *((QUICK_JOBS, QUICK_JOB_SECONDS) if quick else (JOBS, JOB_SECONDS)))
     rows: list[tuple[str, ...]] = []
     for name, bare in zip(BASELINES, zip(*loops, strict=True), strict=True):
-        rows.append((name, f"{statistics.median(bare):.2f}", f"{members / statistics.median(bare):.0f}", "", "", ""))
+        rows.append((name, f"{statistics.median(bare):.2f}", f"{members / statistics.median(bare):.0f}"))
     for kind in KINDS:
         median = statistics.median(told["seconds"] for told in ours[kind])
         floors = [loop[kind != KINDS[0]] for loop in loops]
-        ratio = statistics.median(told["seconds"] / floor for told, floor in zip(ours[kind], floors, strict=True))
+        ratio, to_array = (
+            statistics.median(told["seconds"] / bare for told, bare in zip(ours[kind], bares, strict=True))
+            for bares in (floors, [loop[-1] for loop in loops])
+        )
         cpu = statistics.median(told["cpu"] for told in ours[kind]) / members
         verdict = f"{'met' if ratio <= 1 else 'MISSED'} / {'met' if cpu < LARGEST_CPU else 'MISSED'}"
         speed = f"{members / median:.0f}"
-        rows.append((kind, f"{median:.2f}", speed, f"{ratio:.2f}", f"{cpu * 1e3:.1f} ms", verdict))
+        by_hand = f"{to_array:.2f}" if kind == KINDS[-1] else ""
+        rows.append((kind, f"{median:.2f}", speed, f"{ratio:.2f}", by_hand, f"{cpu * 1e3:.1f} ms", verdict))
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
     print(f"{members} members of /bin/true on 16 CPUs, medians of {rounds} rounds")
-    print(tabulate(rows, ("", "seconds", "tasks/s", "to the loop", "driver's CPU a member", "targets")))
+    print(tabulate(rows, COLUMNS))
     total = sum(asked.values())
     verdict = "met" if total <= MOST_QUERIES else "MISSED"
     print(f"{JOBS if not quick else QUICK_JOBS} jobs in {took:.0f} s: {total} queries {asked}, target {verdict}")

@@ -62,7 +62,7 @@ class PlainSocket:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         length = b"$%d\r\n" % len(payload)
         name = b"$%d\r\n%b\r\n" % (len(key), key)
-        self.set_command = (b"*3\r\n$3\r\nSET\r\n" + name + length, payload, b"\r\n")
+        self.set_command: tuple[bytes, ...] = (b"*3\r\n$3\r\nSET\r\n" + name + length, payload, b"\r\n")
         self.get_command = b"*2\r\n$3\r\nGET\r\n" + name
         self.set_size = sum(map(len, self.set_command))
         self.buffer = memoryview(bytearray(len(length) + len(payload) + 2))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
-DEADLINE = 30.0
+DEADLINE = 90.0
 MEMBERS = 10_000
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "build" / "screenshots"
 COMMAND = (sys.executable, "-c", "from smartsim.app.cli import main; main()")

@@ -76,6 +76,48 @@ class Peer:
             return replies
 
 
+class CutSocket:
+    """A socket that sends and receives as many bytes at once as it is told to, and keeps what was sent."""
+
+    def __init__(self, reply: bytes, lengths: Iterable[int]) -> None:
+        self.sent = b""
+        self.reply = memoryview(reply)
+        self.lengths: Iterator[int] = iter(lengths)
+
+    def sendall(self, data: bytes | memoryview) -> None:
+        self.sent += data
+
+    def send(self, data: bytes | memoryview) -> int:
+        return self.sendmsg([data])
+
+    def sendmsg(self, parts: Iterable[bytes | memoryview]) -> int:
+        data = b"".join(parts)[: next(self.lengths, None)]
+        self.sent += data
+        return len(data)
+
+    def recv(self, limit: int) -> bytes:
+        count = min(limit, next(self.lengths, limit))
+        received, self.reply = bytes(self.reply[:count]), self.reply[count:]
+        return received
+
+    def recv_into(self, buffer: memoryview) -> int:
+        received = self.recv(len(buffer))
+        buffer[: len(received)] = received
+        return len(received)
+
+    def recvmsg_into(self, buffers: Sequence[memoryview | bytearray], *_: int) -> tuple[int, list[Any], int, Any]:
+        received = self.recv(sum(map(len, buffers)))
+        rest = received
+        for buffer in buffers:
+            part, rest = rest[: len(buffer)], rest[len(buffer) :]
+            memoryview(buffer)[: len(part)] = part
+        return len(received), [], 0, None
+
+    def shutdown(self, _how: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Status(bytes):
     """A text that is sent as a simple string."""
 

@@ -17,6 +17,7 @@ from readiness import is_readable
 
 RUN = Path(__file__).parent / "clusters" / "run.sh"
 DEADLINE = 90.0
+LEAVES = 10.0  # seconds that a job has to leave the queue after its end
 _OTHERS = ("SLURM_", "SBATCH_", "SALLOC_", "SGE_", "PBS_", "LSB_", "COBALT_", "FLUX_")
 
 
@@ -244,7 +245,10 @@ def _found(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, value)
     before = cluster.jobs()
     yield
-    left = cluster.jobs() - before
+    # A scheduler may hear of the end of a job later than who reads the files of its script.
+    deadline = time.monotonic() + LEAVES
+    while (left := cluster.jobs() - before) and time.monotonic() < deadline:
+        time.sleep(0.1)
     for job in left:
         cluster.cancel(job)
     assert not left, f"jobs that the test has left behind: {left}"

@@ -15,6 +15,7 @@ from smartsim.ports.control_channel import ControlChannel
 from smartsim.ports.database_server import DatabaseServer
 from smartsim.ports.event_log import EventLog, Record
 from smartsim.ports.file_system import Entry, FileSystem, Kind, Part, Placing
+from smartsim.ports.job_meter import JobMeter, RunningStep
 from smartsim.ports.model_runtime import (
     LoadedModel,
     LoadedScript,
@@ -45,6 +46,7 @@ __all__ = [
     "EventLog",
     "FileSystem",
     "JobEvent",
+    "JobMeter",
     "Kind",
     "LoadedModel",
     "LoadedScript",
@@ -64,6 +66,7 @@ __all__ = [
     "Refused",
     "Report",
     "Resumed",
+    "RunningStep",
     "ScriptRuntime",
     "SerializedModel",
     "Started",

@@ -28,7 +28,7 @@ from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
 from smartsim.adapters.network.virtual import VirtualNetwork
 from smartsim.adapters.process.scripted import ScriptedProcessMeter, ScriptedProcessRunner
 from smartsim.adapters.telemetry.in_memory import InMemoryTelemetryExport
-from smartsim.adapters.wlm.scripted import Script, ScriptedMachine, ScriptedWorkloadManager
+from smartsim.adapters.wlm.scripted import Script, ScriptedJobMeter, ScriptedMachine, ScriptedWorkloadManager
 from smartsim.app.bootstrap import Adapters
 from smartsim.domain.steps import Step
 
@@ -52,6 +52,7 @@ __all__ = [
     "InMemoryTensorStore",
     "InMemoryWorkSource",
     "Script",
+    "ScriptedJobMeter",
     "ScriptedMachine",
     "ScriptedProcessMeter",
     "ScriptedProcessRunner",

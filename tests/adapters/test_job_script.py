@@ -138,12 +138,14 @@ def test_words_and_variables_of_a_member_arrive_exactly(
 
 
 @given(words=st.lists(TEXT, min_size=1, max_size=5), name=TEXT.filter(lambda name: "/" not in name))
+@example(words=["two\nlines\n", "it's\n'"], name="m\n1")
 def test_each_member_is_one_line_of_quoted_words(words: list[str], name: str) -> None:
     batch = Batch("j", ("sbatch",), (), (), "/s", "/d", "", "")
     step = Step(name, tuple(words), (), {}, "/w", "/o", "/e")
     text = job_script.render(batch, HEADER, [step])
     line = text[text.rindex("\nmember ") + 1 : text.rindex("\n\nwait_for_members")]
-    assert shlex.split(line) == ["member", "0", name, "/w", "/o", "/e", "0", *words]
+    assert "\n" not in line
+    assert shlex.split(line.replace("'$'\\n''", "\n")) == ["member", "0", name, "/w", "/o", "/e", "0", *words]
 
 
 def test_exported_variables_of_the_driver_and_of_the_preamble_reach_members_unchanged(tmp_path: Path) -> None:
@@ -155,7 +157,9 @@ def test_exported_variables_of_the_driver_and_of_the_preamble_reach_members_unch
     assert {name: environment[name] for name in expected} == expected
 
 
-def test_no_descriptor_of_the_script_reaches_a_member(job: Job) -> None:
+@pytest.mark.parametrize("shell", ["", "BASH_COMPAT=4.1"])
+def test_no_descriptor_of_the_script_reaches_a_member(tmp_path: Path, shell: str) -> None:
+    job = Job(tmp_path, [shell])
     step = job.step("a", "/bin/sh", "-c", "exec ls -l /proc/$$/fd")
     job.run([step])
     opened = [line.split(" -> ")[1] for line in Path(step.stdout).read_text().splitlines() if " -> " in line]
@@ -210,6 +214,25 @@ def test_an_element_of_an_array_runs_its_member_alone(job: Job) -> None:
     assert job.exit("m2").returncode == 2
     assert not job.file("m0", job_script.STARTED).exists()
     assert job.run(steps, elements, {"TASK": "2"}) == 1
+
+
+def test_an_element_that_comes_through_a_pipe_runs_its_member_alone(job: Job) -> None:
+    steps = [job.step(f"m{index}", "/bin/sh", "-c", f"exit {index}") for index in range(3)]
+    text = job_script.render(job.batch(), HEADER, steps, Elements("TASK", first=1))
+    ran = subprocess.run(
+        ["/bin/bash"], env={**os.environ, "TASK": "3"}, input=text, text=True, timeout=DEADLINE, check=False
+    )
+    assert ran.returncode == 2
+    assert {path.name for path in Path(job.batch().directory).iterdir()} == {"m2.started", "m2.exit"}
+
+
+def test_an_element_does_not_go_through_the_lines_of_others(job: Job) -> None:
+    steps = [job.step(f"m{index}", *ECHOES, "two\nlines\nmember 5 x") for index in range(7)]
+    text = job_script.render(job.batch(), HEADER, steps, Elements("TASK"))
+    Path(job.batch().script).write_text(text.replace("\nmember 2 ", "\nexit 99; member 2 "))
+    words = ["/bin/bash", job.batch().script]
+    assert subprocess.run(words, env={**os.environ, "TASK": "5"}, timeout=DEADLINE, check=False).returncode == 0
+    assert json.loads(Path(steps[5].stdout).read_text())[0] == ["two\nlines\nmember 5 x"]
 
 
 def test_one_member_is_stopped_while_others_go_on(job: Job) -> None:
@@ -455,6 +478,14 @@ def test_a_bash_without_a_clock_of_its_own_tells_the_time_too(tmp_path: Path) ->
     before = time.time()
     assert job.run([job.step("a", "/bin/true")]) == 0
     assert before - 1.0 <= job.exit("a").at <= time.time() + 1.0
+
+
+@pytest.mark.parametrize("shell", ["set -o posix", "BASH_COMPAT=4.1"])
+def test_members_run_in_a_bash_that_has_been_set_up_in_another_way(tmp_path: Path, shell: str) -> None:
+    job = Job(tmp_path, [shell])
+    steps = [job.step("a", "/bin/sh", "-c", "sleep 100 & exit 5"), job.step("b", *ECHOES, "x")]
+    assert job.run(steps) == 5
+    assert [job.exit(name).returncode for name in ("a", "b")] == [5, 0]
 
 
 @pytest.mark.parametrize("mode", ["+o", "-o"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from resp_peer import GET, arrays, encoded
+from resp_peer import GET, CutSocket, arrays, encoded
 from smartsim.adapters.tensors import wire
 from smartsim.adapters.tensors.connecting import TcpConnection
 from smartsim.adapters.tensors.connection import TensorConnection
@@ -25,45 +25,6 @@ HEADER = b"*6\r\n$5\r\ndtype\r\n$6\r\nDOUBLE\r\n$5\r\nshape\r\n*2\r\n:2\r\n:3\r\
 DATA = np.arange(6, dtype=np.float64).reshape(2, 3)
 REPLY = HEADER + DATA.tobytes() + b"\r\n"
 LENGTHS = st.lists(st.integers(1, 70_000), min_size=1)
-
-
-class CutSocket:
-    """A socket that sends and receives as many bytes at once as it is told to, and keeps what was sent."""
-
-    def __init__(self, reply: bytes, lengths: Iterable[int]) -> None:
-        self.sent = b""
-        self.reply = memoryview(reply)
-        self.lengths: Iterator[int] = iter(lengths)
-
-    def sendall(self, data: bytes | memoryview) -> None:
-        self.sent += data
-
-    def sendmsg(self, parts: Iterable[bytes | memoryview]) -> int:
-        data = b"".join(parts)[: next(self.lengths, None)]
-        self.sent += data
-        return len(data)
-
-    def recv(self, limit: int) -> bytes:
-        count = min(limit, next(self.lengths, limit))
-        received, self.reply = bytes(self.reply[:count]), self.reply[count:]
-        return received
-
-    def recv_into(self, buffer: memoryview) -> int:
-        received = self.recv(len(buffer))
-        buffer[: len(received)] = received
-        return len(received)
-
-    def recvmsg_into(self, buffers: Sequence[memoryview | bytearray], *_: int) -> tuple[int, list[Any], int, Any]:
-        received = self.recv(sum(map(len, buffers)))
-        rest = received
-        for buffer in buffers:
-            part, rest = rest[: len(buffer)], rest[len(buffer) :]
-            memoryview(buffer)[: len(part)] = part
-        return len(received), [], 0, None
-
-    def shutdown(self, _how: int) -> None: ...
-
-    def close(self) -> None: ...
 
 
 def connected(reply: bytes, lengths: Iterable[int] = (), before: bytes = b"") -> tuple[TensorConnection, CutSocket]:

@@ -160,7 +160,8 @@ def test_another_user_is_not_heard(is_open: bool) -> None:
             Path(path).chmod(0o666)
         command = [sys.executable, "-I", "-c", STRANGER, path]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=True)
-        assert done.stdout.strip() in (["b''", "ConnectionResetError"] if is_open else ["PermissionError"])
+        hung_up = ["b''", "ConnectionResetError", "BrokenPipeError"]  # at which moment is up to the machine
+        assert done.stdout.strip() in (hung_up if is_open else ["PermissionError"])
         assert heard == []
         assert json.loads(json.dumps(ask(directory))) == {"word": "hello"}
 

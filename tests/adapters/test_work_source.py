@@ -91,6 +91,8 @@ def test_tensors_of_strings_are_refused_and_the_next_item_is_served() -> None:
         resp(["RUN 1 2 TORCH 2 1 1 1", "FLOAT 1", b"\0\0\0\0"]),
         resp(["RUN 1 2 TORCH 1 1 1 1", "FLOAT 1", b"\0\0\0"]),
         resp(["RUN 1 2 TORCH 1 1 1 1", "FLOAT 1", b"\0\0\0\0\0"]),
+        resp(["RUN 1 2 TORCH 2 1 1 1 1", "FLOAT 1", b"\0\0\0\0", b"\0\0\0\0"]),
+        resp(["RUN 1 2 TORCH 2 1 1 1 1", "FLOAT 3", b"\0\0\0\0", b"\0\0\0\0"]),
         resp(["RUN 1 2 TORCH 1 1 1 1", "FLOAT 0", b""]),
         resp(["RUN 1 2 TORCH 1 1 1 1", "FLOAT -1", b""]),
         resp(["RUN 1 2 TORCH 1 1 1 1", "COMPLEX 1", b"\0"]),

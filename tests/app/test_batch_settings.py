@@ -42,7 +42,7 @@ def test_a_launcher_has_its_class(launcher: str) -> None:
     assert settings.directives() == directives
 
 
-@pytest.mark.parametrize("launcher", set(OF_LAUNCHER) - {"sge"})
+@pytest.mark.parametrize("launcher", sorted(OF_LAUNCHER.keys() - {"sge"}))
 def test_the_queue_is_an_option_of_every_scheduler(launcher: str) -> None:
     settings = create_batch_settings(launcher, 1, "5", "debug", batch_args={"x": 0}, processes=MACHINE)
     assert any("debug" in directive for directive in settings.directives())

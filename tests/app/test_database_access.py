@@ -175,6 +175,11 @@ def test_workers_may_work_and_nothing_else(admin: redis.Redis) -> None:
     assert allowed == {"AI._WORKER", "ping", "hello", "client|list", "info", *WITHOUT_PASSWORD}
 
 
+def test_who_samples_may_ask_and_read_no_value(admin: redis.Redis) -> None:
+    allowed = {name for name, words in _commands(admin).items() if _may(admin, "observer", words)}
+    assert allowed == {"info", "slowlog|get", "scan", "type", "memory|usage", "hello", *WITHOUT_PASSWORD}
+
+
 def test_settings_can_be_read_and_tell_no_password(
     database: Orchestrator, admin: redis.Redis, application: redis.Redis
 ) -> None:
@@ -184,7 +189,7 @@ def test_settings_can_be_read_and_tell_no_password(
     assert {settings[name] for name in closed} == {"no"}
     assert (settings["requirepass"], settings["masterauth"]) == ("", "")
     secrets = [path.read_text().strip() for path in Path(database.path).glob("*password")]
-    assert len(secrets) == 2 + database.needs_password
+    assert len(secrets) == 3 + database.needs_password
     assert not [secret for secret in secrets if secret in str(settings)]
     with pytest.raises(redis.ResponseError, match="protected config"):
         admin.config_set("dir", "/tmp")

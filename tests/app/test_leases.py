@@ -140,6 +140,21 @@ def test_it_stays_while_its_driver_runs(start: Start) -> None:
     assert driver.servers() == servers
 
 
+def test_samples_that_go_on_without_the_driver_do_not_keep_it(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMARTSIM_TELEMETRY_FREQUENCY", "1")
+    driver = start(lease=8.0)  # time enough for samples of a supervisor
+    with driver.connect() as client:
+        client.set("large", "v" * 100_000)
+    samples = tmp_path / ".smartsim/metrics.jsonl"
+    servers = driver.kill()
+    driver.process.wait(DEADLINE)
+    before = len(samples.read_bytes())
+    wait_until(lambda: b"largest_keys" in samples.read_bytes()[before:])
+    wait_ended(servers)
+
+
 def test_it_saves_if_it_keeps_checkpoints(start: Start, tmp_path: Path) -> None:
     driver = start("save")
     with driver.connect() as client:
@@ -204,7 +219,6 @@ def test_a_subscriber_is_a_client(start: Start) -> None:
 
 def test_a_driver_that_takes_it_over_renews_the_lease(start: Start, tmp_path: Path) -> None:
     driver = start(lease=1.0)
-    driver.kill()
     takes_over = """
 import sys
 from smartsim import Experiment
@@ -216,17 +230,18 @@ sys.stdin.read()
     (tmp_path / "later").mkdir()
     arguments = [str(tmp_path / "later"), str(driver.database / "smartsim_db.dat")]
     command = [sys.executable, "-c", takes_over, *arguments]
-    with driver.connect() as client:  # until the other driver is there
+    with driver.connect() as client:
         client.ping()
-        later = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    with later:
-        assert later.stdout is not None
-        assert later.stdout.readline() == "1.0\n"
-        servers = driver.servers()
-        time.sleep(2.0)  # two leases
-        assert driver.servers() == servers
-        later.kill()
-        wait_ended(servers)
+        driver.kill()
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as later:
+            assert later.stdout is not None
+            assert later.stdout.readline() == "1.0\n"
+            client.close()  # it was to keep it until the other driver is there
+            servers = driver.servers()
+            time.sleep(2.0)  # two leases
+            assert driver.servers() == servers
+            later.kill()
+            wait_ended(servers)
 
 
 def test_it_ends_although_its_driver_was_killed_before_it_was_ready(tmp_path: Path) -> None:
@@ -298,7 +313,7 @@ def test_a_server_that_does_not_answer_may_be_in_use(monkeypatch: pytest.MonkeyP
             pass
 
     with scripted_server(let_in_and_say_nothing) as server:
-        shard = LeasedShard("s", server.address, "worker", "secret", os.getppid())
+        shard = LeasedShard("s", server.address, ("worker", "observer"), "secret", os.getppid())
         assert shard.in_use()
         assert shard.in_use()
         assert server.connections == 2  # what does not answer is asked anew
@@ -314,6 +329,7 @@ CONNECTION = "id={n} addr=127.0.0.1:5{n} fd=9 name= age=1 flags={flags} db=0 cmd
         ([], False),
         ([("bU", "worker")], False),
         ([("S", "admin"), ("M", "(superuser)"), ("N", "worker")], False),
+        ([("N", "observer"), ("N", "worker")], False),
         ([("N", "worker"), ("N", "default")], True),
         ([("P", "default")], True),
         ([("xU", "admin")], True),
@@ -321,10 +337,10 @@ CONNECTION = "id={n} addr=127.0.0.1:5{n} fd=9 name= age=1 flags={flags} db=0 cmd
 )
 def test_workers_and_other_servers_are_no_clients(connections: list[tuple[str, str]], *, expected: bool) -> None:
     lines = [CONNECTION.format(n=n, flags=flags, user=user) for n, (flags, user) in enumerate(connections)]
-    assert has_clients("".join(f"{line}\n" for line in lines), "worker") == expected
+    assert has_clients("".join(f"{line}\n" for line in lines), {"worker", "observer"}) == expected
 
 
 def test_what_workers_and_other_servers_do_is_nobodys_use() -> None:
-    of_others = ["ping", "replconf", "AI._WORKER", "info", "client|list"]
+    of_others = ["ping", "replconf", "AI._WORKER", "info", "client|list", "slowlog|get", "scan", "type", "memory|usage"]
     lines = [f"cmdstat_{name}:calls=3,usec=9" for name in (*of_others, "AI.TENSORSET", "client|setname")]
     assert commands_done("\r\n".join(["# Commandstats", *lines, ""])) == set(lines[-2:])

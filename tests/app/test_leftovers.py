@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import redis
@@ -21,8 +21,12 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from smartsim import Experiment
+from smartsim.adapters.eventlog.jsonl import JsonlEventLog
 from smartsim.adapters.wlm.own import OwnProcess, own_processes
 from smartsim.app.cli import main
+from smartsim.app.reading import EVENTS_FILE, ExperimentReader
+from smartsim.app.remote_control import user_here
+from smartsim.domain.errors import TelemetryError
 
 DEADLINE = 60.0
 # Starts what it is told to, says so, and runs until its standard input ends.
@@ -259,6 +263,67 @@ def test_applications_and_their_databases_are_listed_and_ended(
     code, output, _ = smart("reap", "--all", "--json")
     assert code == 0
     assert len(json.loads(output)["ended"]) == 3
+    assert listed() == []
+
+
+def ends(path: Path) -> dict[str, tuple[str, int | None, str]]:
+    """Return the status, the exit code and who stopped it, of every start of an experiment that has an end."""
+    jobs = ExperimentReader(str(path)).history.jobs.values()
+    return {job.facts.entity: (job.status.value, job.returncode, job.stopped_by) for job in jobs if job.ended_at}
+
+
+BY_US: Final = ("Cancelled", None, f"{user_here()} with smart reap")
+
+
+def test_the_end_of_what_has_no_driver_is_recorded(smart: Smart, tmp_path: Path) -> None:
+    with driver(tmp_path, "1", "near", "solver"):
+        pass
+    record = tmp_path / EVENTS_FILE
+    with record.open("ab") as stream:
+        stream.write(b'{"version": 1, "event": "ended", "entity": "sol')  # the driver was killed while it wrote
+    assert ends(tmp_path) == {}
+    assert smart("reap", str(tmp_path / "solver"))[0] == 0
+    assert ends(tmp_path) == {"solver": BY_US}
+    assert smart("reap", "--all")[0] == 0
+    assert ends(tmp_path) == {"solver": BY_US, "near": BY_US, "store_0": BY_US}
+    told = [event for event in JsonlEventLog(str(record)).replay() if event["event"] == "ended"]
+    assert [event["entity"] for event in told] == ["solver", "near", "store_0"]  # each of them once
+    assert {event["reason"] for event in told} == {"its driver had gone, and smart reap ended it"}
+
+
+def test_a_driver_that_runs_records_the_end_itself(smart: Smart, tmp_path: Path) -> None:
+    with driver(tmp_path, "solver") as process:
+        assert smart("reap", "--force", "solver")[0] == 0
+        assert process.stdin is not None
+        process.stdin.close()  # it ends as drivers do, and has recorded what it knows
+        process.wait(DEADLINE)
+    (end,) = ends(tmp_path).values()
+    assert end[:2] == ("Failed", -signal.SIGTERM)
+
+
+def test_an_experiment_without_a_record_is_left_without(
+    smart: Smart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMARTSIM_FLAG_TELEMETRY", "0")
+    with driver(tmp_path, "solver"):
+        pass
+    assert smart("reap", "solver")[0] == 0
+    assert not (tmp_path / EVENTS_FILE).exists()
+
+
+def test_an_end_that_cannot_be_recorded_is_told(
+    smart: Smart, listed: Callable[[], list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with driver(tmp_path, "solver"):
+        pass
+
+    def fail(*_: object) -> None:
+        raise TelemetryError("Cannot record events in events.jsonl: No space left on device")
+
+    monkeypatch.setattr("smartsim.adapters.eventlog.jsonl.JsonlEventLog.append", fail)
+    code, _, error = smart("reap", "solver")
+    assert code == 1
+    assert "has ended, but nobody will know: Cannot record events in events.jsonl: No space left on device" in error
     assert listed() == []
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,9 @@ from hypothesis import strategies as st
 
 from dashboard_clients import NOW, TOKEN, Client
 from smartsim.adapters.clock.virtual import VirtualClock
-from smartsim.adapters.eventlog.jsonl import JsonlEventLog
 from smartsim.adapters.filesystem.in_memory import InMemoryFileSystem
 from smartsim.app.dashboard.server import Dashboard
-from smartsim.app.log_files import Found, LogChunk, LogFile, LogFiles
+from smartsim.app.log_files import Found, LogChunk, LogFile, LogFiles, errors_of
 from smartsim.app.reading import EVENTS_FILE, ExperimentReader
 from smartsim.domain import record
 from smartsim.domain.errors import EntityNotFoundError
@@ -65,6 +65,10 @@ def study(directory: str, *events: record.Event, files: InMemoryFileSystem | Non
         files.make_directory(f"{directory}/out")
         files.write(f"{directory}/{EVENTS_FILE}", written)
     return LogFiles(ExperimentReader(directory, files), files)
+
+
+def history_of(directory: str, files: InMemoryFileSystem | None = None) -> History:
+    return ExperimentReader(directory, files).history
 
 
 def logged(content: bytes) -> LogFiles:
@@ -224,9 +228,11 @@ def test_only_what_the_record_names_is_read(tmp_path: Path) -> None:
 
 def test_an_entity_has_the_files_of_each_start() -> None:
     again = replace(MODEL, step="m-2", stdout="out/m2.out", batch_job="m", batch_script="m/m.sh")
-    logs = study("/study", MODEL, again, files=InMemoryFileSystem())
-    assert logs.of("m", "m-1") == (LogFile("stdout", OUT), LogFile("stderr", "out/m.err"))
-    assert {file.name: file.path for file in logs.of("m")} == {
+    files = InMemoryFileSystem()
+    logs = study("/study", MODEL, again, files=files)
+    first, second = history_of("/study", files).entities["m"]
+    assert logs.of(first) == (LogFile("stdout", OUT), LogFile("stderr", "out/m.err"))
+    assert {file.name: file.path for file in logs.of(second)} == {
         "stdout": "out/m2.out",
         "stderr": "out/m.err",
         "script": "m/m.sh",
@@ -234,8 +240,6 @@ def test_an_entity_has_the_files_of_each_start() -> None:
         "batch_stderr": "m/m.batch.err",
     }
     assert logs.chunk("m/m.batch.err", 0).exists is False
-    with pytest.raises(EntityNotFoundError):
-        logs.of("n")
 
 
 def test_a_server_has_the_logs_of_its_workers(tmp_path: Path) -> None:
@@ -244,14 +248,15 @@ def test_a_server_has_the_logs_of_its_workers(tmp_path: Path) -> None:
         1.0, "near", "Model", "near-1", directory="near", stdout="run/near/near.out", colocated={"port": 1}
     )
     logs = study(str(tmp_path), server, near)
-    assert [file.name for file in logs.of("db_0")] == ["stdout"]
+    (started,), (beside,) = history_of(str(tmp_path)).entities.values()
+    assert [file.name for file in logs.of(started)] == ["stdout"]
     put(tmp_path, "db/db_0_worker_CPU.log", b"worker\n")
     put(tmp_path, "db/admin_password", b"secret")
     put(tmp_path, "db/deep/other.log", b"")
     put(tmp_path, "run/near/colocated/node1.log", b"supervisor\n")
-    assert [file.name for file in logs.of("db_0")] == ["stdout", "db_0_worker_CPU.log"]
+    assert [file.name for file in logs.of(started)] == ["stdout", "db_0_worker_CPU.log"]
     assert logs.tail("db/db_0_worker_CPU.log").text == "worker\n"
-    (found,) = [file for file in logs.of("near") if file.name == "node1.log"]
+    (found,) = [file for file in logs.of(beside) if file.name == "node1.log"]
     assert logs.tail(found.path).text == "supervisor\n"
     with pytest.raises(EntityNotFoundError):
         logs.tail("db/admin_password")
@@ -283,15 +288,15 @@ def test_errors_of_an_ensemble_are_counted_together_where_they_are_alike(tmp_pat
     events.append(replace(MODEL, ensemble="other"))
     put(tmp_path, "out/m.err", b"of another ensemble")
     logs = study(str(tmp_path), *events)
-    history = ExperimentReader(str(tmp_path)).history
-    merged = logs.merged_errors(history, "e")
+    history = history_of(str(tmp_path))
+    merged = logs.merged_errors(errors_of(history, "e"))
     assert [(each.entities, each.lines) for each in merged] == [
         (("e_0", "e_1"), ("e_0: rank 3 of 8: diverged at 0.125",)),
         (("e_2",), ("no license",)),
         (("e_4",), ("a warning",)),
     ]
-    assert [each.entities for each in logs.merged_errors(history, "e", limit=2)] == [("e_0", "e_1")]
-    assert len(logs.merged_errors(history, "")) == 4
+    assert [each.entities for each in logs.merged_errors(errors_of(history, "e", limit=2))] == [("e_0", "e_1")]
+    assert len(logs.merged_errors(errors_of(history, ""))) == 4
 
 
 @pytest.mark.parametrize("path", ["out/\0", "out/\ud800"])
@@ -300,7 +305,7 @@ def test_names_that_no_file_can_have_are_names_of_none(tmp_path: Path, path: str
     assert not logs.chunk(path, 0).exists
     assert not logs.tail(path).exists
     assert logs.search(path, "x").found == ()
-    assert logs.merged_errors(History.of(JsonlEventLog(str(tmp_path / EVENTS_FILE)).replay()), "") == ()
+    assert logs.merged_errors(errors_of(history_of(str(tmp_path)), "")) == ()
 
 
 def test_bytes_that_are_no_text_are_found() -> None:
@@ -308,30 +313,54 @@ def test_bytes_that_are_no_text_are_found() -> None:
 
 
 class SlowFiles(InMemoryFileSystem):
-    """Lets a reader wait in the middle of a file."""
+    """Keeps those waiting who look at a file, or into a directory."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.slow = ""  # the end of its path
         self.is_read, self.goes_on = threading.Event(), threading.Event()
 
     def read_range(self, path: str, offset: int, limit: int) -> Part:
-        if path.endswith(OUT):
-            self.is_read.set()
-            assert self.goes_on.wait(DEADLINE)
+        self._wait(path)
         return super().read_range(path, offset, limit)
 
+    def names(self, directory: str) -> Sequence[str]:
+        self._wait(directory)
+        return super().names(directory)
 
-def test_a_file_that_is_slow_keeps_nobody_from_the_record() -> None:
+    def _wait(self, path: str) -> None:
+        if self.slow and path.endswith(self.slow):
+            self.is_read.set()
+            assert self.goes_on.wait(DEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("slow", "route", "told"),
+    [
+        ("m.out", "logs/m/first-error", '"line":"ERROR"'),
+        ("m.err", "entities/m/diagnosis", '"stderr_tail":["Killed"]'),
+        ("m.out", "entities/m/diagnosis", '"first_error_line":"Killed"'),
+        ("m.err", "errors", '"lines":["Killed"]'),
+        ("/db", "logs/db_0", '"text":"ready'),
+    ],
+)
+def test_a_file_that_is_slow_keeps_nobody_from_the_record(slow: str, route: str, told: str) -> None:
     files = SlowFiles()
-    study("/study", MODEL, files=files)
+    server = record.Submitted(1.0, "db_0", "DBNode", "db_0-1", database="db", directory="db", stdout="out/db_0.out")
+    study("/study", MODEL, record.Ended(2.0, "m", "m-1", "Failed", -9), server, files=files)
+    files.make_directory("/study/db")
     files.write(f"/study/{OUT}", b"ERROR\n")
+    files.write("/study/out/m.err", b"Killed\n")
+    files.write("/study/out/db_0.out", b"ready\n")
     reader = ExperimentReader("/study", files)
     client = Client(Dashboard(reader, LogFiles(reader, files), TOKEN, VirtualClock(start=NOW)), VirtualClock())
+    files.slow = slow
     with ThreadPoolExecutor() as pool:
-        found = pool.submit(client.json, "/api/logs/m/first-error")
-        assert files.is_read.wait(DEADLINE)
+        answer = pool.submit(client.ask, f"/api/{route}")
         try:
-            assert pool.submit(client.json, "/api/overview").result(DEADLINE)["entities"] == 1
+            assert files.is_read.wait(DEADLINE)
+            assert pool.submit(client.json, "/api/overview").result(DEADLINE)["entities"] == 2
+            assert not answer.done()
         finally:
             files.goes_on.set()
-        assert found.result(DEADLINE)["line"] == "ERROR"
+        assert told in answer.result(DEADLINE).text

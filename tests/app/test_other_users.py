@@ -120,11 +120,12 @@ def test_a_stranger_reads_no_file_and_administers_nothing(
     with Client(False, database.get_address()[0], password=database.password) as client:
         client.save(database.get_address())
     files = [str(path) for path in Path(database.path).iterdir() if not path.is_symlink()]
-    assert len(files) == 8 + password
+    assert len(files) == 10 + password
     process = _server_process(database)
 
     port = database.ports[0]
-    commands = [*ADMINISTRATION, "AUTH admin admin", "AUTH worker worker", "AI._WORKER NEXT", "SET key value"]
+    commands = [*ADMINISTRATION, "AUTH admin admin", "AUTH worker worker", "AUTH observer observer"]
+    commands += ["AI._WORKER NEXT", "SET key value"]
     told = stranger(
         directories=[exp.exp_path, database.path],
         files=[*files, f"/proc/{process}/environ", f"/proc/{process}/cmdline"],
@@ -140,7 +141,7 @@ def test_a_stranger_reads_no_file_and_administers_nothing(
     for secret in Path(database.path).glob("*password"):
         assert secret.read_text().strip() not in cmdline
     refusal, allowed = ("-NOAUTH", "-NOAUTH") if password else ("-NOPERM", "+OK")
-    assert told["ask"] == [refusal] * 5 + ["-WRONGPASS"] * 2 + [refusal, allowed]
+    assert told["ask"] == [refusal] * 5 + ["-WRONGPASS"] * 3 + [refusal, allowed]
     assert database.is_active()
 
 

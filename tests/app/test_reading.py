@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -286,6 +287,43 @@ def test_it_is_noticed_when_a_driver_of_this_machine_goes(tmp_path: Path) -> Non
     assert overview(reader.history).driver_gone
     assert reader.history.is_lost(reader.history.jobs["m_1-1"])
     assert not reader.refresh()
+
+
+LASTING = """
+import sys
+from smartsim import Experiment
+
+with Experiment("study", sys.argv[1]) as exp:
+    exp.start(exp.create_model(sys.argv[2], exp.create_run_settings("sleep", ["60"])), block=False)
+    print("started", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_jobs_of_a_driver_that_was_killed_are_lost_although_another_lives(tmp_path: Path) -> None:
+    def driver(name: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", LASTING, str(tmp_path), name]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    with driver("a") as first, driver("b") as second:
+        try:
+            for each in (first, second):
+                assert each.stdout is not None
+                assert b"started\n" in each.stdout
+            reader = ExperimentReader(str(tmp_path))
+            jobs = {name: starts[-1] for name, starts in reader.history.entities.items()}
+            assert {name: reader.history.is_lost(job) for name, job in jobs.items()} == {"a": False, "b": False}
+            first.kill()
+            first.wait(DEADLINE)
+            assert reader.refresh()
+            assert {name: reader.history.is_lost(job) for name, job in jobs.items()} == {"a": True, "b": False}
+            seen = overview(reader.history)
+            assert (seen.driver_gone, seen.lost) == (False, 1)
+        finally:
+            for each in (first, second):
+                each.kill()
+            for job in ExperimentReader(str(tmp_path)).history.jobs.values():
+                os.killpg(int(job.native_id), signal.SIGKILL)
 
 
 def test_a_driver_that_is_killed_while_it_writes_leaves_what_can_be_read(tmp_path: Path) -> None:

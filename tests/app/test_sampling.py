@@ -70,6 +70,31 @@ def test_the_thread_ends_when_nothing_is_left_and_starts_anew() -> None:
     assert samplers() == []
 
 
+def test_others_are_told_at_each_start_and_before_each_look() -> None:
+    told: list[int] = []
+    taken, source = Taken(), Played(there=False)
+    sampler = Sampler([source], taken.take, 0.001, lambda: told.append(len(taken.samples)))
+    sampler.start()
+    assert told == [0]  # by the thread that starts something: the driver may end at once
+    source.there = True
+    sampler.start()
+    assert told[:2] == [0, 0]
+    until(lambda: len(taken.samples) >= 3, "nothing was sampled")
+    sampler.close()
+    assert told[:5] == [0, 0, 0, 1, 2]
+
+
+def test_that_others_cannot_be_told_does_no_harm() -> None:
+    def fail() -> None:
+        raise OSError("the disk is full")
+
+    taken = Taken()
+    sampler = Sampler([Played()], taken.take, 0.001, fail)
+    sampler.start()
+    until(lambda: len(taken.samples) >= 2, "nothing was sampled")
+    sampler.close()
+
+
 def test_a_thread_that_waits_ends_at_once() -> None:
     taken = Taken()
     sampler = Sampler([Played()], taken.take, interval=600)

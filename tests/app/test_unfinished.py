@@ -62,6 +62,18 @@ def test_the_driver_is_the_one_that_had_begun() -> None:
     assert [(job.driver, job.host) for job in find_unfinished(unknown, HERE)] == [(0, "")]
 
 
+def test_the_driver_is_the_one_that_follows_it_now() -> None:
+    first, second = (record.Opened(1.0, "study", "slurm", f"node{pid}", pid, driver=f"d{pid}") for pid in (1, 2))
+    launching = record.Launching(1.5, "r1", driver="d1")
+    job = record.Submitted(2.0, "far", "Model", "far-1", run_id="r1")
+    history = History()
+    for event in (first, second, launching, job):
+        history.add(event)
+    assert [(each.driver, each.host) for each in find_unfinished(history, HERE)] == [(1, "node1")]
+    history.add(record.TakenOver(3.0, "far", "Model", "far-1", driver="d2"))
+    assert [(each.driver, each.host) for each in find_unfinished(history, HERE)] == [(2, "node2")]
+
+
 def write(directory: Path, *events: record.Event) -> None:
     JsonlEventLog(str(directory / EVENTS_FILE)).append([record.write(event, event.at) for event in events])
 

@@ -15,6 +15,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import recorded_studies
 from browsers import COMMAND, MEMBERS, Watched, end, first_line
+from own_network import own_network
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _network() -> Iterator[None]:
+    """Have no cluster of other tests begin or end in the middle: a browser gives up its requests when that changes."""
+    with own_network():
+        yield
 
 
 # Not for the whole session: while it is there, no other test can run a loop of asyncio in this thread.

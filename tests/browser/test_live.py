@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from browsers import DEADLINE, end, first_line, shoot, show
+from browsers import DEADLINE, Watched, end, first_line, shoot, show
 
 MEMBER = """
 echo "member in $PWD"
@@ -160,6 +160,39 @@ def test_it_is_stopped_when_somebody_confirms(waves: Waves, serve: Callable[...,
     expect(page.locator(".page-head .state")).to_contain_text("Cancelled")
     expect(page.get_by_role("status")).to_contain_text("ens_0")
     expect(page.locator("main")).to_contain_text("smart dashboard")  # who stopped it
+
+
+def test_it_is_restarted_by_keys_when_somebody_confirms(
+    waves: Waves, serve: Callable[..., str], watched: Watched
+) -> None:
+    page = watched.page(scheme="dark", width=800)
+    page.goto(f"{serve(waves.directory, '--control')}#/entity/ens_0")
+    restart = page.get_by_role("button", name="Restart …")
+    expect(restart).to_be_disabled()
+    waves.tell("ens_0", "fail the sea is flat")
+    expect(page.locator(".page-head .state")).to_contain_text("Failed")
+    restart.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Restart ens_0?")
+    expect(dialog.get_by_label("Type ens_0 to confirm")).to_be_focused()
+    page.keyboard.type("ens_1")
+    page.keyboard.press("Enter")  # which confirms nothing
+    expect(dialog).to_be_visible()
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.type("ens_0")
+    expect(dialog.get_by_role("button", name="Restart", exact=True)).to_be_enabled()
+    shoot(page, "confirm-restart-dark-narrow")
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".page-head .state")).to_contain_text("Running")
+    expect(page.get_by_role("status")).to_contain_text("ens_0")
+    expect(restart).to_be_disabled()
+    starts = page.locator("section", has_text="Starts").get_by_role("row")
+    expect(starts.filter(has_text="Failed")).to_have_count(1)
+    expect(starts.filter(has_text="Running")).to_have_count(1)
+    shoot(page, "restarted-dark-narrow")
+    waves.tell("ens_0", "end")
+    expect(page.locator(".page-head .state")).to_contain_text("Completed")
 
 
 class Wire:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browsers import MEMBERS, shoot, show
+from browsers import MEMBERS, Watched, shoot, show
 from recorded_studies import MARKUP
+from smartsim.adapters.eventlog.jsonl import JsonlEventLog
+from smartsim.domain import record
 
 SWEEP = MEMBERS - 2 * (MEMBERS // 10) - 2  # members of the largest ensemble
 TOTAL = "10,003"  # with the servers of the database
@@ -207,3 +213,29 @@ def test_what_is_not_there_is_said(page: Page, study_url: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
     show(page, "#/entities?group=nobody", "Entities")
     expect(page.get_by_text("No entity matches.")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+def test_long_names_are_told_apart_and_fit(
+    tmp_path: Path, serve: Callable[..., str], watched: Watched, width: int
+) -> None:
+    group = "<i>long" + "x" * 190
+    entities = [f"{group}_{number}" for number in range(12)]
+    events: list[record.Event] = [record.Opened(at, name, "local", "login1", at) for at, name in ((1, "a"), (2, "b"))]
+    for name in entities:
+        events.append(record.Submitted(3.0, name, "Model", f"{name}-1", ensemble=group, params={group: group}))
+        events.append(record.Ended(4.0, name, f"{name}-1", "Failed", 1, group))
+    JsonlEventLog(str(tmp_path / ".smartsim/events.jsonl")).append([record.write(event, 4.0) for event in events])
+    page = watched.page(width=width)
+    page.goto(serve(tmp_path))
+    for address in ("overview", f"entities?group={quote(group)}", "timeline", f"entity/{quote(entities[7])}", "logs"):
+        kind = re.split("[?/]", address)[0]
+        show(page, f"#/{address}", entities[7] if kind == "entity" else kind.capitalize())
+        link = page.get_by_title(entities[0], exact=True).first
+        if kind not in ("entity", "logs"):
+            expect(link.locator(".ends > :last-child")).to_have_text(entities[0][-8:])
+            expect(link.locator(".ends > :last-child")).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), address
+        shoot(page, f"long-names-{kind}-{width}")
+    show(page, "#/overview", "Overview")
+    expect(page.get_by_text("a: login1, process 1")).to_be_visible()  # another experiment in the directory

@@ -106,7 +106,7 @@ def leaving_nothing(directory: Path) -> Iterator[None]:
     (directory / "watched").touch()
     yield
     wait_until(lambda: not processes_of(directory), lambda: processes_of(directory))
-    assert pools() <= before
+    wait_until(lambda: pools() <= before, pools)  # those of a runtime of other tests come and go
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def test_when_the_runtime_is_killed_its_steps_fail_and_the_next_start_has_anothe
     os.kill(int(launcher.split()[0]), signal.SIGKILL)
     assert alone.wait(*models, timeout=DEADLINE) == [FAILED, FAILED]
     assert processes_of(tmp_path) == []
-    assert pools() <= before
+    wait_until(lambda: pools() <= before, pools)  # those of a runtime of other tests come and go
     assert "None" in alone.summary()
     again = alone.create_model("again", shell(alone, "exit 0"))
     alone.start(again, block=True)
@@ -295,7 +295,7 @@ def test_a_runtime_whose_driver_was_killed_ends_with_its_last_step(tmp_path: Pat
     (tmp_path / "m" / "go").touch()
     wait_until(lambda: not processes_of(tmp_path), lambda: processes_of(tmp_path))
     assert (tmp_path / "m" / "done").exists()
-    assert pools() <= before
+    wait_until(lambda: pools() <= before, pools)  # those of a runtime of other tests come and go
 
 
 def test_without_dragon_the_error_names_what_to_install(alone: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

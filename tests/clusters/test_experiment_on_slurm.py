@@ -16,6 +16,7 @@ from smartsim.adapters.database.valkey import ValkeyServer
 from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.wlm.own import own_processes
 from smartsim.app.leftovers import find_leftovers
+from smartsim.app.reaped_jobs import ReapedJobs
 from smartsim.app.reaping import reap
 from smartsim.error import AllocationError, LauncherError, SmartSimError
 from smartsim.error.errors import SSUnsupportedError
@@ -336,7 +337,7 @@ def test_a_database_on_nodes_is_listed_with_its_driver_and_saved_before_it_ends(
         (found,) = [leftover for leftover in listed if leftover.path == database.path]
         assert (found.kind, found.name, found.driver) == ("database", database.name, os.getpid())
         assert [server.address for server in found.servers] == database.get_address()
-        assert reap(found, ValkeyServer(), PosixFileSystem(), save=True) is None
+        assert reap(found, ValkeyServer(), PosixFileSystem(), ReapedJobs("a test"), save=True) is None
         assert exp.wait(database, timeout=60) == [COMPLETED] * 3
         assert len(list(Path(database.path).glob("*.rdb"))) == 3
     finally:

@@ -1,5 +1,6 @@
 """What every event log does."""
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from smartsim.adapters.eventlog.in_memory import InMemoryEventLog
 from smartsim.adapters.eventlog.jsonl import JsonlEventLog
 from smartsim.domain.errors import TelemetryError
-from smartsim.ports.event_log import EventLog
+from smartsim.ports.event_log import EventLog, LineLog
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -36,6 +37,16 @@ def test_what_is_appended_is_replayed_in_order(log: EventLog, records: list[dict
     before = list(log.replay())
     log.append(records)
     assert list(log.replay()) == [*before, *records]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(st.dictionaries(st.text(), VALUES), max_size=5))
+def test_lines_of_json_are_records(tmp_path: Path, records: list[dict[str, object]]) -> None:
+    log: LineLog = JsonlEventLog(str(tmp_path / "events.jsonl"))
+    before = list(log.replay())
+    log.append_lines([json.dumps(record) for record in records])
+    log.append(records)
+    assert list(log.replay()) == [*before, *records, *records]
 
 
 def test_appends_of_several_threads_all_arrive(log: EventLog) -> None:

@@ -66,6 +66,21 @@ def only(history: History) -> JobHistory:
     return job
 
 
+@pytest.mark.parametrize("status", ["Running", "New", "NeverStarted", "Queued", "Paused", "Melted", ""])
+@pytest.mark.parametrize(
+    ("returncode", "seen"),
+    [
+        (0, SmartSimStatus.STATUS_COMPLETED),
+        (1, SmartSimStatus.STATUS_FAILED),
+        (-9, SmartSimStatus.STATUS_FAILED),
+        (None, SmartSimStatus.STATUS_FAILED),
+    ],
+)
+def test_an_end_of_another_status_is_an_end(status: str, returncode: int | None, seen: SmartSimStatus) -> None:
+    job = only(folded(*life("m-1", status=status, returncode=returncode), record.Resumed(10.0, "m", "m-1")))
+    assert (job.status, job.is_final, job.ended_at, job.returncode) == (seen, True, 9.0, returncode)
+
+
 @given(EVENTS)
 def test_nothing_that_ended_runs_again(events: list[record.Event]) -> None:
     history, ended = History(), dict[str, SmartSimStatus]()
@@ -159,6 +174,53 @@ def test_what_could_not_be_taken_over_had_started() -> None:
     taken_over = record.TakenOver(7.0, "m", "Model", "m-1")
     history = folded(*life("m-1")[:3], taken_over, record.Withdrawn(8.0, "m", "m-1"))
     assert (only(history).status, only(history).facts.run_id) == (SmartSimStatus.STATUS_RUNNING, "r1")
+
+
+# Which driver follows what
+
+
+def two_drivers(*events: record.Event, first_has: str = "d1") -> History:
+    """Return what happened besides to a job of a driver that has gone, while another lives."""
+    first = record.Opened(0.5, "study", "local", "here", 1, driver=first_has)
+    second = record.Opened(0.6, "study", "local", "here", 2, driver="d2")
+    launching = record.Launching(0.9, "r1", driver=first_has)
+    history = folded(first, second, launching, *life("m-1")[:3], *events)
+    history.alive = {first: False, second: True}
+    return history
+
+
+def test_a_job_is_lost_with_its_own_driver() -> None:
+    of_the_other = record.Submitted(4.0, "n", "Model", "n-1", run_id="r2")
+    history = two_drivers(record.Launching(4.0, "r2", driver="d2"), of_the_other)
+    assert {step: history.is_lost(job) for step, job in history.jobs.items()} == {"m-1": True, "n-1": False}
+    assert [driver.pid for driver in history.followers(history.jobs["m-1"])] == [1]
+    assert not history.driver_gone
+    history.add(life("m-1")[3])
+    assert not history.is_lost(history.jobs["m-1"])
+
+
+def test_a_job_that_was_taken_over_is_lost_with_the_last_of_its_drivers() -> None:
+    history = two_drivers(record.TakenOver(7.0, "m", "Model", "m-1", driver="d2"))
+    assert [driver.pid for driver in history.followers(only(history))] == [1, 2]
+    assert not history.is_lost(only(history))
+    history.alive[history.drivers[1]] = False
+    assert history.is_lost(only(history))
+
+
+def test_a_job_that_could_not_be_taken_over_is_lost() -> None:
+    taken_over = record.TakenOver(7.0, "m", "Model", "m-1", driver="d2")
+    assert two_drivers(taken_over, record.Withdrawn(7.1, "m", "m-1", "d2")).is_lost(only(two_drivers()))
+    assert not two_drivers(taken_over, record.Withdrawn(7.1, "m", "m-1", "d3")).is_lost(only(two_drivers(taken_over)))
+
+
+@pytest.mark.parametrize("known", ["", "d9"])
+def test_any_driver_may_follow_what_the_record_does_not_say_of(known: str) -> None:
+    """Drivers of versions before had no id, and the line of one with an id may be lost."""
+    history = two_drivers(first_has=known)
+    history._by_id.pop("d9", None)
+    assert (history.is_lost(only(history)), list(history.followers(only(history)))) == (False, [])
+    history.alive[history.drivers[1]] = False
+    assert history.is_lost(only(history))
 
 
 def test_a_batch_job_is_known_by_its_id() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from smartsim.domain.record_facts import (
     RunOptions,
     ShardFacts,
 )
+from smartsim.domain.record_lines import line
 from smartsim.domain.resources import Share
 
 TIMES = st.floats(min_value=0, max_value=1e10)
@@ -54,7 +57,7 @@ def submissions(kind: type[record.Submitted]) -> st.SearchStrategy[record.Submit
 
 STEP = {"at": TIMES, "entity": WORDS, "step": WORDS}
 EVENTS: st.SearchStrategy[record.Event] = st.one_of(
-    st.builds(record.Opened, TIMES, WORDS, WORDS, WORDS, st.integers(0), WORDS),
+    st.builds(record.Opened, TIMES, WORDS, WORDS, WORDS, st.integers(0), WORDS, WORDS),
     st.builds(
         record.Launching,
         TIMES,
@@ -62,17 +65,19 @@ EVENTS: st.SearchStrategy[record.Event] = st.one_of(
         WORDS,
         st.lists(st.builds(EnsembleFacts, WORDS, WORDS, OPTIONS, BATCHES), max_size=2).map(tuple),
         st.lists(st.builds(DatabaseFacts, WORDS, WORDS, WORD_LISTS, st.integers(1, 9)), max_size=2).map(tuple),
+        driver=WORDS,
     ),
     st.builds(record.Launched, TIMES, WORDS),
     st.builds(record.LaunchFailed, TIMES, WORDS, WORDS),
     submissions(record.Submitted),
     submissions(record.TakenOver),
+    st.builds(record.TakenOver, type=WORDS, driver=WORDS, **STEP),
     st.builds(record.Queued, native_id=WORDS, **STEP),
     st.builds(record.Started, native_id=WORDS, placement=st.lists(SHARES, max_size=2).map(tuple), **STEP),
     st.builds(record.Suspended, **STEP),
     st.builds(record.Resumed, **STEP),
     st.builds(record.StopRequested, by=WORDS, **STEP),
-    st.builds(record.Withdrawn, **STEP),
+    st.builds(record.Withdrawn, driver=WORDS, **STEP),
     st.builds(record.Refused, status=WORDS, reason=WORDS, **STEP),
     st.builds(record.Ended, status=WORDS, returncode=st.none() | st.integers(), reason=WORDS, stopped_by=WORDS, **STEP),
     st.builds(
@@ -93,8 +98,51 @@ FIELDS = sorted({item.name for kind in record.KINDS for item in fields(kind)})
 
 @given(EVENTS, TIMES)
 def test_what_is_written_is_read(event: record.Event, recorded: float) -> None:
-    line = json.dumps(record.write(event, recorded))
-    assert record.parse(json.loads(line)) == replace(event, recorded=recorded)
+    written = json.dumps(record.write(event, recorded))
+    assert record.parse(json.loads(written)) == replace(event, recorded=recorded)
+
+
+@given(EVENTS, TIMES)
+def test_a_line_says_the_same_as_what_is_written(event: record.Event, recorded: float) -> None:
+    text = line(event, recorded)
+    assert "\n" not in text
+    assert list(json.loads(text).items()) == list(json.loads(json.dumps(record.write(event, recorded))).items())
+
+
+class Odd(str):
+    """What a member may be given as a value."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "odd"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        -math.inf,
+        1e300,
+        10**30,
+        True,
+        None,
+        '\x00\n"<ü\ud800',
+        Odd("a"),
+        Path("/a"),
+        {1: {2.5: [b"b"]}},
+        (1, []),
+    ],
+)
+def test_a_line_says_the_same_of_odd_values(value: object) -> None:
+    event = record.Submitted(1.0, "m", "Model", "m-1", colocated={"value": value}, settings=RunOptions(("a",)))
+    written = json.dumps(record.write(event, 2.0))
+    assert repr(json.loads(line(event, 2.0))) == repr(json.loads(written))
+
+
+def test_an_event_that_is_not_known_is_written_as_it_was() -> None:
+    content = {"event": "sung", "at": 1.0, "recorded": 2.0, "notes": ["c", None]}
+    assert json.loads(line(record.parse(content), 3.0)) == content
 
 
 @given(EVENTS, TIMES)

@@ -105,6 +105,7 @@ def outcome(directory: Path, position: str, port: int) -> dict[str, Any]:
             str(path.relative_to(directory))
             for path in directory.rglob("*")
             if ".smartsim" not in path.relative_to(directory).parts
+            and path.name != "sampled.json"  # tells the supervisor who samples, beside its other files
         ),
     }
 

@@ -29,7 +29,7 @@ from smartsim.adapters.process.subprocess import SubprocessRunner
 from smartsim.adapters.process.usage import ProcMeter
 from smartsim.app.exporting import system_export
 from smartsim.app.ml_uploads import connect
-from smartsim.app.workload_managers import workload_manager
+from smartsim.app.workload_managers import asking, job_meter, workload_manager
 from smartsim.domain.errors import SSUnsupportedError
 from smartsim.domain.launchers import LAUNCHERS
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from smartsim.ports.database_server import DatabaseServer
     from smartsim.ports.event_log import EventLog
     from smartsim.ports.file_system import FileSystem
+    from smartsim.ports.job_meter import JobMeter
     from smartsim.ports.network import Network
     from smartsim.ports.process_meter import ProcessMeter
     from smartsim.ports.process_runner import ProcessRunner
@@ -68,6 +69,7 @@ class Adapters:
         meter: looks at processes of this machine.
         telemetry_export: takes telemetry beside the record; None for nowhere.
         nodes: the names of those that the driver's own job has for steps; none outside of a job.
+        job_meter: asks the scheduler what jobs use; None when nobody tells.
     """
 
     workload_manager: WorkloadManager
@@ -83,6 +85,7 @@ class Adapters:
     meter: ProcessMeter
     nodes: Sequence[str] = ()
     telemetry_export: TelemetryExport | None = None
+    job_meter: JobMeter | None = None
 
 
 def system_adapters(launcher: str, exp_path: str) -> Adapters:
@@ -98,7 +101,8 @@ def system_adapters(launcher: str, exp_path: str) -> Adapters:
     if launcher not in LAUNCHERS:
         raise SSUnsupportedError(f"Launcher type not supported: {launcher}. Choose among {', '.join(LAUNCHERS)}, auto")
     files, clock, network, processes = PosixFileSystem(), SystemClock(), SystemNetwork(), SubprocessRunner()
-    manager, nodes = workload_manager(launcher, files, clock, processes, os.environ, network.hostname(), exp_path)
+    scheduler = asking(launcher, processes, clock)
+    manager, nodes = workload_manager(launcher, files, clock, scheduler, os.environ, network.hostname(), exp_path)
     return Adapters(
         workload_manager=manager,
         database_server=ValkeyServer(),
@@ -113,4 +117,5 @@ def system_adapters(launcher: str, exp_path: str) -> Adapters:
         meter=ProcMeter(NvidiaGpus.find(processes)),
         nodes=nodes,
         telemetry_export=system_export(os.environ),
+        job_meter=job_meter(launcher, scheduler, clock),
     )

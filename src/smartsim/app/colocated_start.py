@@ -143,7 +143,8 @@ def sampled(jobs: Sequence[Job], server: DatabaseServer, files: FileReader, host
         except (OSError, ValueError, SmartSimError):
             continue  # it runs elsewhere, or not yet, or no more
         database = endpoint(job.owner).identifier or DEFAULT_IDENTIFIER
-        found.append(SampledServer(database, _shard(job.owner), job.step.name, server, address, credentials))
+        known = database, _shard(job.owner), job.step.name
+        found.append(SampledServer(*known, server, address, credentials, home=job.colocated, is_colocated=True))
     return found
 
 

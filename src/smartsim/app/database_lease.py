@@ -35,14 +35,14 @@ class LeasedShard:
     Args:
         name: of the shard.
         address: where it listens.
-        user: of its workers.
-        password: the user's.
+        users: of its workers, as which it is asked, and of those who sample it.
+        password: the workers'.
         server: its process; the parent of this one.
     """
 
-    def __init__(self, name: str, address: Address, user: str, password: str, server: int) -> None:
+    def __init__(self, name: str, address: Address, users: tuple[str, str], password: str, server: int) -> None:
         self._name = name
-        self._login = address, user, password
+        self._login = address, users[0], password, users[1:]
         self._server = server
         self._usage: RespUsage | None = None
 

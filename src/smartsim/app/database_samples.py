@@ -16,7 +16,7 @@ from smartsim.ports.database_server import LargestKeys
 if TYPE_CHECKING:
     from smartsim.domain.addresses import Address
     from smartsim.ports.clock import Clock
-    from smartsim.ports.database_server import Credentials, DatabaseServer, ServerUsage
+    from smartsim.ports.database_server import Credentials, ObservedServer, ServerUsage
     from smartsim.ports.file_system import FileSystem
 
 _LONGEST = 60.0  # seconds between two samples of a server
@@ -33,17 +33,21 @@ class SampledServer:
         run: tells this run of the server from others.
         server: talks to it.
         address: where it listens.
-        credentials: of its administrator.
+        credentials: of a user that may ask it.
         directory: for its tables; absolute. None for none.
+        home: the directory of its own files; absolute. Empty if nobody else is to know that it is looked at.
+        is_colocated: whether others of its name may run on other machines, which are not looked at.
     """
 
     database: str
     name: str
     run: str
-    server: DatabaseServer
+    server: ObservedServer
     address: Address
     credentials: Credentials
     directory: str | None = None
+    home: str = ""
+    is_colocated: bool = False
 
 
 @dataclass

@@ -19,6 +19,7 @@ from smartsim.app.orchestrator import Orchestrator
 from smartsim.app.placement import place, refuse_unreachable
 from smartsim.app.recording import Recorder, shard_facts
 from smartsim.app.reports import tail
+from smartsim.app.sampling_turns import turn_file
 from smartsim.app.secret_files import (
     ADMINISTRATOR,
     administrators_file,
@@ -134,6 +135,7 @@ class Databases:
                     shard.address,
                     service.credentials,
                     posixpath.dirname(outputs[shard.plan.name]) if database.telemetry.is_enabled else None,
+                    database.path,
                 )
                 for shard in service.shards
                 if shard.plan.name in outputs
@@ -174,6 +176,7 @@ class Databases:
             self._files.make_directory(database.path, 0o700)
             write_secret(self._files, administrators_file(database.path), credentials.password)
             record_driver(self._files, database.path)
+            self._files.remove(turn_file(database.path))  # of an earlier driver
             password = None
             if database.password_file is not None:
                 password = draw_secret()

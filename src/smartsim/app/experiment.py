@@ -56,7 +56,8 @@ class Experiment(EntityFactory):
     Args:
         name: of the experiment.
         exp_path: its directory, which exists; by default `<working directory>/<name>`, made when needed.
-        launcher: what starts the jobs: "local", or "auto" for what this machine has.
+        launcher: what starts the jobs: "local", "slurm", "pbs", "pals", "lsf", "sge", "cobalt", "flux", "dragon", or
+            "auto" for the one whose controller answers here.
         adapters: what the experiment works with instead of the launcher's own; see `smartsim.embedding`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Samples of jobs: what their processes on the driver's machine use."""
+"""Samples of jobs: what their processes on the driver's machine use. Of others `scheduled_samples` tells."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from smartsim.domain.status import SmartSimStatus
 if TYPE_CHECKING:
     from smartsim.app.jobs import Job
     from smartsim.ports.clock import Clock
-    from smartsim.ports.process_meter import ProcessMeter
+    from smartsim.ports.process_meter import ProcessMeter, ProcessUsage
 
-_LONGEST = 300.0  # seconds between two samples of a job
+LONGEST = 300.0
+"""The most seconds between two samples of a job."""
 _NEARBY = ("", "mpirun")  # what starts ranks as processes of its own; those of others are nobody's here
-_RUNNING = (SmartSimStatus.STATUS_RUNNING, SmartSimStatus.STATUS_PAUSED)
+RUNNING = (SmartSimStatus.STATUS_RUNNING, SmartSimStatus.STATUS_PAUSED)
 
 
 class JobSamples:
@@ -54,7 +55,7 @@ class JobSamples:
     def _may_be_here(self, job: Job) -> bool:
         if job.step.batch is not None or job.step.ranks not in _NEARBY:
             return False
-        return job.state.status not in _RUNNING or self._root(job) is not None
+        return job.state.status not in RUNNING or self._root(job) is not None
 
     def _root(self, job: Job) -> int | None:
         name = job.step.name
@@ -68,28 +69,29 @@ class JobSamples:
 
     def sample(self) -> Iterator[JobsSampled]:
         """Look at the processes of all jobs, and return one sample, unless there are none."""
-        jobs = [job for job in self._active() if job.state.status in _RUNNING and self._may_be_here(job)]
+        jobs = [job for job in self._active() if job.state.status in RUNNING and self._may_be_here(job)]
         roots = {job.step.name: root for job in jobs if (root := self._root(job)) is not None}
         self._roots = {name: root for name, root in self._roots.items() if root is None or name in roots}
         now = self._clock.monotonic()
         self._paces = {
-            name: self._paces.get(name) or Pace(began=now, interval=self._interval, longest=_LONGEST) for name in roots
+            name: self._paces.get(name) or Pace(began=now, interval=self._interval, longest=LONGEST) for name in roots
         }
         due = [name for name, pace in self._paces.items() if pace.is_due(now)]
         if not due:
             return
         at, found = self._clock.now(), self._meter.measure(set(roots.values()))
-        usages = tuple(
-            JobUsage(
-                step=name,
-                cpu_seconds=round(usage.cpu_seconds, 2),
-                memory=usage.memory,
-                processes=usage.processes,
-                gpu_memory=usage.gpu_memory,
-                gpu_utilization=usage.gpu_utilization,
-            )
-            for name in due
-            if (usage := found.get(roots[name])) is not None
-        )
+        usages = tuple(job_usage(name, usage) for name in due if (usage := found.get(roots[name])) is not None)
         if usages:
             yield JobsSampled(at, usages)
+
+
+def job_usage(step: str, usage: ProcessUsage) -> JobUsage:
+    """Return what is written of the usage of a step, given its name."""
+    return JobUsage(
+        step=step,
+        cpu_seconds=round(usage.cpu_seconds, 2),
+        memory=usage.memory,
+        processes=usage.processes,
+        gpu_memory=usage.gpu_memory,
+        gpu_utilization=usage.gpu_utilization,
+    )

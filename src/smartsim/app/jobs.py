@@ -270,8 +270,8 @@ class Jobs:
 
     def _forget(self, jobs: Sequence[Job]) -> None:
         """Take back jobs that were registered and never tried."""
-        at = self._clock.now()
-        self._recorder.add([record.Withdrawn(at=at, entity=job.entity, step=job.step.name) for job in jobs])
+        at, driver = self._clock.now(), self._recorder.driver
+        self._recorder.add([record.Withdrawn(at, job.entity, job.step.name, driver) for job in jobs])
         with self._changed:
             for job in jobs:
                 del self._by_step[job.step.name]

@@ -165,6 +165,7 @@ class Launch:
             recorder.path(self._outputs),
             tuple(ensemble_facts(ensemble, recorder) for ensemble in manifest.ensembles),
             tuple(database_facts(database, recorder) for database in manifest.databases),
+            recorder.driver,
         )
         recorder.add([event])
 

@@ -33,9 +33,10 @@ _JOB_OUTPUT: Final = re.compile(rf".+{_RECORD}.+/([^/]+)/\1\.batch\.(?:out|err)(
 _SHARD_OUTPUTS: Final = re.compile(r"/[0-9a-f]{12}/database/[^/]+/[^/]+$")
 _LOG: Final = re.compile(rf".+{_RECORD}logs/smartsim\.(?:out|err)(?: \(deleted\))?")
 _ADDRESS: Final = re.compile(r" (?:unixsocket:(?P<path>/\S+)|(?P<tcp>\S+:\d+))(?: \[\w+\])?$")  # in a server's title
-_DELETED: Final = " (deleted)"
 _OURS: Final = ("smartsim.app.shard", "smartsim.app.worker", "smartsim.app.colocated")
 _INIT: Final = 1
+DELETED: Final = " (deleted)"
+"""What Linux writes behind the path of a file that is no longer there."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _applications(processes: Sequence[OwnProcess]) -> dict[str, Leftover]:
         found[posixpath.dirname(outputs[0][0])] = Leftover(
             "application",
             name,
-            (leader or members[0]).directory.removesuffix(_DELETED),
+            (leader or members[0]).directory.removesuffix(DELETED),
             experiment,
             driver,
             *_sizes(members),
@@ -150,7 +151,7 @@ def _database(
     applications: dict[str, Leftover],
 ) -> Leftover | None:
     """Return the database of a directory; None if it is not an experiment's."""
-    path = directory.removesuffix(_DELETED)
+    path = directory.removesuffix(DELETED)
     names = {server.pid: _shard_name(server, processes) for server in servers}
     if directory == path and not any(names.values()) and not _has_settings(path, files):
         return None
@@ -231,7 +232,7 @@ def _strays(candidates: Sequence[OwnProcess], processes: Sequence[OwnProcess]) -
         Leftover(
             "process",
             next(word for word in process.argv if word in _OURS),
-            process.directory.removesuffix(_DELETED),
+            process.directory.removesuffix(DELETED),
             None,
             None,
             *_sizes([process]),

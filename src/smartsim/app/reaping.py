@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 from smartsim.adapters.wlm.exits import exit_descriptor
 from smartsim.adapters.wlm.own import OwnProcess, own_processes
 from smartsim.adapters.wlm.proc import identity
+from smartsim.app.leftovers import DELETED
 from smartsim.app.secret_files import read_administrator
 from smartsim.domain.addresses import Address
-from smartsim.domain.errors import SmartSimError
+from smartsim.domain.errors import SmartSimError, TelemetryError
 
 if TYPE_CHECKING:
     from smartsim.app.leftovers import Leftover, Server
+    from smartsim.app.reaped_jobs import ReapedJobs
     from smartsim.ports.database_server import Credentials, DatabaseServer
     from smartsim.ports.file_system import FileReader
 
@@ -58,19 +60,21 @@ def _paths(leftover: Leftover) -> set[str]:
     return {os.path.realpath(path) for path in (leftover.path, leftover.experiment) if path is not None}
 
 
-def reap(leftover: Leftover, server: DatabaseServer, files: FileReader, *, save: bool) -> str | None:
+def reap(leftover: Leftover, server: DatabaseServer, files: FileReader, jobs: ReapedJobs, *, save: bool) -> str | None:
     """End something that runs, and see that it has ended.
 
     A server is asked to shut down, and saves if it keeps checkpoints. What does not end then is ended as processes are.
+    Where a driver still runs, it records the end.
 
     Args:
         leftover: the one.
         server: talks to servers.
         files: where databases have theirs.
+        jobs: records the ends of jobs whose driver has gone.
         save: whether servers save in any case. One that cannot be asked to is left alone.
 
     Returns:
-        Why it did not end; None if it did.
+        Why it did not end, or why nobody will know that it did; None if all went well.
     """
     members = [process for process in own_processes() if process.pid in leftover.processes]
     if leftover.servers:
@@ -94,7 +98,15 @@ def reap(leftover: Leftover, server: DatabaseServer, files: FileReader, *, save:
     _end(left, signal.SIGTERM, _GRACE)
     _end(left, signal.SIGKILL, _DEATH)
     alive = ", ".join(str(process.pid) for process in left())
-    return f"did not end, although killed: {alive}" if alive else None
+    if alive:
+        return f"did not end, although killed: {alive}"
+    if leftover.experiment is not None and leftover.driver is None:
+        outputs = {path.removesuffix(DELETED) for process in members for path in process.outputs}
+        try:
+            jobs.ended(leftover.experiment, outputs)
+        except TelemetryError as error:
+            return f"has ended, but nobody will know: {error}"
+    return None
 
 
 def _shut_down(leftover: Leftover, server: DatabaseServer, files: FileReader, *, save: bool) -> None:

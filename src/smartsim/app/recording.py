@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from smartsim.app.logs import get_logger
 from smartsim.app.model import Model
 from smartsim.app.orchestrator import Orchestrator
 from smartsim.domain import record
+from smartsim.domain.names import run_id
 from smartsim.domain.record_facts import (
     BatchOptions,
     DatabaseFacts,
@@ -23,6 +25,8 @@ from smartsim.domain.record_facts import (
     RunOptions,
     ShardFacts,
 )
+from smartsim.domain.record_lines import line
+from smartsim.ports.event_log import LineLog
 
 if TYPE_CHECKING:
     from smartsim.app.ensemble import Ensemble
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from smartsim.ports.event_log import EventLog
 
 _TOGETHER = 0.05  # seconds in which the events of a burst are written together
+_ID_BITS = 48  # of the id of a driver
 _SECRET = re.compile("pass|auth|user", re.IGNORECASE)  # in the names of the server's options that hold secrets
 Listener: TypeAlias = Callable[[Sequence[record.Event]], None]
 """Is told of events after they were recorded; may raise what it likes."""
@@ -52,6 +57,9 @@ class Recorder:
         telemetry: whether the record is kept.
         always: are told of every event.
         recorded: are told of the events that are recorded.
+
+    Attributes:
+        driver: the id of this driver.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class Recorder:
         always: Sequence[Listener] = (),
         recorded: Sequence[Listener] = (),
     ) -> None:
+        self.driver = opened.driver
         self._opening: list[record.Event] = [opened]
         self._exp_path = exp_path
         self._log = log
@@ -119,8 +128,11 @@ class Recorder:
         return record.relative(path, self._exp_path)
 
     def _write(self, events: Sequence[record.Event]) -> None:
-        now = self._clock.now()
-        self._log.append([record.write(event, now) for event in (*self._opening, *events)])
+        now, events = self._clock.now(), [*self._opening, *events]
+        if isinstance(self._log, LineLog):
+            self._log.append_lines([line(event, now) for event in events])
+        else:
+            self._log.append([record.write(event, now) for event in events])
         self._opening.clear()
 
     def _tell(self, listener: Listener, events: Sequence[record.Event]) -> None:
@@ -141,7 +153,8 @@ def opened(experiment: str, launcher: str, host: str, at: float) -> record.Opene
         host: the name of this machine.
         at: the time, in seconds since the epoch.
     """
-    return record.Opened(at, experiment, launcher, host, os.getpid(), _version())
+    driver = run_id(secrets.randbits(_ID_BITS))
+    return record.Opened(at, experiment, launcher, host, os.getpid(), _version(), driver)
 
 
 def _version() -> str:
@@ -189,6 +202,7 @@ def submission(job: Job, recorder: Recorder, kind: type[record.Submitted] = reco
         kind: which of both it is.
     """
     step, owner = job.step, job.owner
+    taking_over: dict[str, Any] = {"driver": recorder.driver} if kind is record.TakenOver else {}
     return kind(
         at=job.state.submitted_at,
         entity=job.entity,
@@ -205,6 +219,7 @@ def submission(job: Job, recorder: Recorder, kind: type[record.Submitted] = reco
         batch_job="" if step.batch is None else step.batch.name,
         batch_script="" if step.batch is None else recorder.path(step.batch.script),
         **(_of_model(owner, recorder) if isinstance(owner, Model) else {}),
+        **taking_over,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from smartsim.app.dashboard.bundle import page as html_page
 from smartsim.app.json_text import by_name, encoded
+from smartsim.app.log_files import errors_of
 from smartsim.domain.status import SmartSimStatus
 from smartsim.domain.views.databases import databases
 from smartsim.domain.views.details import details
@@ -57,7 +58,7 @@ def _content(reader: ExperimentReader, logs: LogFiles, now: float) -> dict[str, 
         "inference": {"models": inference(history, reader.metrics)},
         "details": {job.facts.entity: details(history, job.facts.entity, now=now) for job in explained},
         "diagnoses": {job.facts.entity: diagnose(job, *_tails(logs, job)) for job in explained},
-        "errors": {group: {"errors": logs.merged_errors(history, group, _MERGED)} for group in groups},
+        "errors": {group: {"errors": logs.merged_errors(errors_of(history, group, _MERGED))} for group in groups},
     }
 
 

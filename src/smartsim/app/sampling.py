@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from smartsim.app.logs import get_logger
+from smartsim.app.sampling_turns import SHARE
 from smartsim.domain import record
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from smartsim.ports.event_log import EventLog
 
 ANSWER_TIMEOUT = 2.0  # seconds that a server has to answer
-_SHARE = 0.01  # of a core, that sampling takes at most
 _PART = 1 / 200  # of the age of something: how long after the last sample of it the next one is written
 
 
@@ -38,12 +38,18 @@ class Sampler:
         sources: what is looked at.
         take: is given the samples, all of one time together.
         interval: seconds between two samples; more when these cost much.
+        announce: is called at each `start`, and before each look; such as to tell others that they need not look.
     """
 
     def __init__(
-        self, sources: Sequence[Source], take: Callable[[Sequence[record.Event]], None], interval: float
+        self,
+        sources: Sequence[Source],
+        take: Callable[[Sequence[record.Event]], None],
+        interval: float,
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
         self._sources = sources
+        self._announce = announce
         self._take = take
         self._interval = interval
         self._lock = threading.Lock()
@@ -53,6 +59,7 @@ class Sampler:
 
     def start(self) -> None:
         """See to it that the thread runs if there is anything to look at."""
+        self._tell()
         with self._lock:
             if self._thread is None and not self._closing.is_set() and self._has_any():
                 self._thread = threading.Thread(target=self._run, name="smartsim-sampler", daemon=True)
@@ -69,13 +76,20 @@ class Sampler:
     def _run(self) -> None:
         while not self._closing.is_set():
             begin = time.thread_time()
+            self._tell()
             with self._lock:
                 if not self._has_any():
                     self._thread = None
                     return
             self._sample()
             used = time.thread_time() - begin
-            self._closing.wait(max(self._interval, used / _SHARE))
+            self._closing.wait(max(self._interval, used / SHARE))
+
+    def _tell(self) -> None:
+        try:
+            self._announce()
+        except Exception as error:  # noqa: BLE001 - jobs matter more
+            get_logger(__name__).debug(f"Nobody was told of the samples: {error!r}")
 
     def _has_any(self) -> bool:
         try:

@@ -5,11 +5,11 @@ Times in them are milliseconds since the epoch.
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from json.encoder import encode_basestring_ascii as _json
+from typing import TYPE_CHECKING
 
 from smartsim.domain import record
 from smartsim.domain.status import SmartSimStatus
@@ -64,35 +64,32 @@ class StatusFiles:
             case record.Started(step=step, native_id=native_id) if step in self._running:
                 running = self._running[step]
                 running.native_id = native_id
-                self._write(running, event, "start", {})
+                self._write(running, event, "start", "")
             # What was submitted before the record was kept is not known.
             case record.Ended(step=step) if step in self._running:
                 self._write(self._running.pop(step), event, "stop", _end(event))
             case record.Withdrawn(step=step):
                 self._running.pop(step, None)
 
-    def _write(self, running: _Running, event: record.Event, action: str, more: dict[str, Any]) -> None:
+    def _write(self, running: _Running, event: record.Event, action: str, more: str) -> None:
         facts = running.facts
         path = f"{running.directory}/{action}.json"
         if isinstance(facts, record.TakenOver) and self._files.inspect(path) is not None:
             return
         step_id, task_id = ids(facts, running.native_id)
-        content: dict[str, Any] = {
-            "timestamp": int(event.at * 1e3),
-            "job_id": task_id,
-            "step_id": step_id,
-            "type": facts.type.lower(),
-            "action": action,
-            **more,
-        }
-        self._files.write(path, json.dumps(content).encode() + b"\n")
+        # There are two for every job of thousands: no objects are made for what has the same form each time.
+        text = (
+            f'{{"timestamp": {int(event.at * 1e3)}, "job_id": {_json(task_id)}, "step_id": {_json(step_id)}, '
+            f'"type": {_json(facts.type.lower())}, "action": "{action}"{more}}}\n'
+        )
+        self._files.write(path, text.encode())
 
 
-def _end(event: record.Ended) -> dict[str, Any]:
+def _end(event: record.Ended) -> str:
     code = event.returncode
     if code is None:  # such tools want a number; `detail` says that it is not known
         code = 0 if event.status == _COMPLETED else 1
-    return {"detail": event.reason, "return_code": code}
+    return f', "detail": {_json(event.reason)}, "return_code": {code}'
 
 
 def directory_of(facts: record.Submitted, exp_path: str) -> str:

@@ -1,6 +1,7 @@
 """What keeps the workers of a shard running: one process per device, started again when it ends.
 
-It keeps the lease of the database, too, if there is one (`smartsim.app.database_lease`).
+It keeps the lease of the database, too, if there is one (`smartsim.app.database_lease`), and goes on with its samples
+when the driver has gone (`smartsim.app.sampling_turns`).
 
 It is to stay small, since it stands beside every shard: neither NumPy nor a framework is imported here.
 """
@@ -19,11 +20,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from smartsim.adapters.clock.system import SystemClock
+from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.wlm.exits import exit_descriptor
 from smartsim.adapters.work.supervision import RespSupervision
 from smartsim.app.database_lease import LeasedShard, keep_lease
 from smartsim.app.devices import find_devices, worker_environment
 from smartsim.app.runtimes import installed_versions
+from smartsim.app.sampling_turns import Turn, Watch, keep_samples
 from smartsim.domain.addresses import Address
 from smartsim.ports.work_source import Kill, WorkRefusedError, WorkSourceLostError
 
@@ -54,6 +58,8 @@ class ShardSettings:
         intra_op: threads of one operation; 0 as the framework likes.
         inter_op: operations at once; 0 as the framework likes.
         lease: seconds for which the server stays when driver and clients have gone; None for ever.
+        observer: as whom the server is sampled when the driver has gone; empty for not at all.
+        observer_password_file: holds that user's password.
     """
 
     name: str
@@ -65,6 +71,8 @@ class ShardSettings:
     intra_op: int
     inter_op: int
     lease: float | None = None
+    observer: str = ""
+    observer_password_file: str = ""
 
 
 def supervise(
@@ -149,9 +157,12 @@ def _keep_all(settings: ShardSettings, path: str, directory: str | None, server:
             for keeper in keepers:
                 keeper.start()
             if settings.lease is not None:
-                shard = LeasedShard(settings.name, _address(socket), settings.user, password, server)
+                users = settings.user, settings.observer
+                shard = LeasedShard(settings.name, _address(socket), users, password, server)
                 arguments = settings.lease, settings.directory, shard, events.ended
                 threading.Thread(target=keep_lease, args=arguments, name="lease").start()
+            if settings.observer:
+                _start_sampling(settings, socket, events.ended)
             events.wait()
     except (OSError, WorkSourceLostError) as error:
         print(f"The workers of {settings.name} cannot reach it: {error}", file=sys.stderr, flush=True)  # noqa: T201
@@ -160,6 +171,24 @@ def _keep_all(settings: ShardSettings, path: str, directory: str | None, server:
         for keeper in keepers:
             keeper.stop()
         events.wait_ended()
+
+
+def _start_sampling(settings: ShardSettings, socket: int, ended: int) -> None:
+    def begin(turn: Turn) -> Callable[[], None]:
+        from smartsim.app.shard_samples import ShardSamples
+        from smartsim.ports.database_server import Credentials
+
+        with open(settings.observer_password_file, encoding="utf-8") as stream:
+            credentials = Credentials(settings.observer, stream.read().strip())
+        return ShardSamples(settings.name, _address(socket), credentials, turn).take
+
+    watch = Watch(PosixFileSystem(), SystemClock(), settings.directory)
+    # A daemon: a file system that hangs keeps nothing from ending.
+    thread = threading.Thread(
+        target=keep_samples, args=(settings.name, watch, begin, ended), name="samples", daemon=True
+    )
+    with suppress(RuntimeError):  # there are no more threads to be had: there are no samples, then
+        thread.start()
 
 
 def _remove(directory: str | None) -> None:

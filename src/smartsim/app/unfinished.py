@@ -77,5 +77,8 @@ def _unfinished(job: JobHistory, driver: record.Opened | None) -> Unfinished:
 
 
 def _driver(history: History, job: JobHistory) -> record.Opened | None:
-    """Return the latest driver that had begun when a job was submitted."""
+    """Return the driver that follows a job; the latest that had begun when it was submitted, if nobody says."""
+    followers = history.followers(job)
+    if followers:
+        return followers[-1]
     return next((driver for driver in reversed(history.drivers) if driver.at <= job.submitted_at), None)

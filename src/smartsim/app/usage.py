@@ -163,8 +163,8 @@ def _sampled(series: Series) -> Sampled:
 
 def _missing(history: History, metrics: MetricsHistory) -> Iterable[str]:
     looks = (
-        "Samples are taken by the driver as long as it lives and telemetry is on, every SMARTSIM_TELEMETRY_FREQUENCY "
-        "seconds (by default 5)"
+        "Samples are taken while telemetry is on and the driver lives, of databases also afterwards, every "
+        "SMARTSIM_TELEMETRY_FREQUENCY seconds (by default 5)"
     )
     if history.databases and not metrics.latest_servers:
         yield f"No server of {', '.join(history.databases)} was sampled. {looks}"

@@ -14,14 +14,17 @@ from smartsim.domain.errors import LauncherError, SSUnsupportedError
 from smartsim.domain.resources import Node
 
 if TYPE_CHECKING:
+    from smartsim.adapters.wlm.job_meter import FindTargets, TellsUsage
     from smartsim.adapters.wlm.scheduler import Scheduler
     from smartsim.domain.steps import Batch, Step
     from smartsim.ports.clock import Clock
     from smartsim.ports.file_system import FileSystem
+    from smartsim.ports.job_meter import JobMeter
     from smartsim.ports.process_runner import ProcessRunner
     from smartsim.ports.workload_manager import WorkloadManager
 
 _DRAGON_HOSTS = ("slurm", "pbs")  # the schedulers in whose allocations Dragon finds its nodes
+_PBS = ("pbs", "pals")  # launchers on the same scheduler
 _DRAGON_MEMBER = (sys.executable, "-P", "-m", "smartsim.app.dragon_member")
 
 
@@ -90,6 +93,57 @@ def workload_manager(
             remaining=partial(_remaining, environment, processes) if launcher == "slurm" else None,
         )
     return ScheduledWorkloadManager(children, jobs), tuple(node.name for node in nodes)
+
+
+def asking(launcher: str, processes: ProcessRunner, clock: Clock) -> ProcessRunner:
+    """Return what runs the programs of a launcher's scheduler for all parts of a driver.
+
+    What PBS is asked about jobs tells what they use, too: one command tells both.
+
+    Args:
+        launcher: its name.
+        processes: runs programs.
+        clock: tells the time.
+    """
+    if launcher not in _PBS:
+        return processes
+    from smartsim.adapters.wlm.overheard import Overheard
+    from smartsim.adapters.wlm.pbs import Pbs
+
+    return Overheard(processes, clock, Pbs().query(()))
+
+
+def job_meter(launcher: str, processes: ProcessRunner, clock: Clock) -> JobMeter | None:
+    """Return what asks the scheduler of a launcher what jobs use; None for those of which it is not known how.
+
+    Args:
+        launcher: its name.
+        processes: runs the programs of schedulers, as `asking` returns it.
+        clock: tells the time.
+    """
+    if launcher not in ("slurm", "sge", *_PBS):
+        return None
+    from smartsim.adapters.wlm.job_meter import OwnJobs, SchedulerJobMeter
+    from smartsim.adapters.wlm.overheard import Listener, Overheard
+
+    scheduler: TellsUsage
+    targets: FindTargets = OwnJobs()
+    match launcher:
+        case "slurm":
+            from smartsim.adapters.wlm.slurm import Slurm
+            from smartsim.adapters.wlm.slurm_targets import SlurmTargets
+
+            scheduler, targets = Slurm(), SlurmTargets()
+        case "sge":
+            from smartsim.adapters.wlm.sge import Sge
+
+            scheduler = Sge()
+        case _:
+            from smartsim.adapters.wlm.pbs import Pbs
+
+            scheduler = Pbs()
+    runner = Listener(processes) if isinstance(processes, Overheard) else processes
+    return SchedulerJobMeter(scheduler, targets, runner, clock, get_logger(__name__).log)
 
 
 def dragon_manager(

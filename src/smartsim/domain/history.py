@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ from smartsim.domain import record
 from smartsim.domain.record_facts import DatabaseFacts
 from smartsim.domain.resources import Share
 from smartsim.domain.status import TERMINAL_STATUSES, SmartSimStatus
+
+_ENDS: Mapping[str, SmartSimStatus] = {status.value: status for status in TERMINAL_STATUSES}
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class JobHistory:
         reason: why it ended so, in words.
         stopped_by: who had it end, in words; empty when nobody had.
         placement: what it had of the allocation, node by node.
+        taken_over_by: the ids of drivers that follow what an earlier one started.
     """
 
     facts: record.Submitted
@@ -41,6 +44,7 @@ class JobHistory:
     reason: str = ""
     stopped_by: str = ""
     placement: tuple[Share, ...] = ()
+    taken_over_by: list[str] = field(default_factory=list)
 
     @property
     def submitted_at(self) -> float:
@@ -135,6 +139,7 @@ class History:
     unknown: list[record.Unknown] = field(default_factory=list)
     latest: float = 0.0
     alive: dict[record.Opened, bool] = field(default_factory=dict)
+    _by_id: dict[str, record.Opened] = field(default_factory=dict)  # drivers that have one
 
     @classmethod
     def of(cls, written: Iterable[Mapping[str, Any]]) -> History:
@@ -160,7 +165,17 @@ class History:
 
     def is_lost(self, job: JobHistory) -> bool:
         """Return whether a start has no end because nobody is there to record it: it may run or not."""
-        return job.ended_at is None and job.status is not SmartSimStatus.STATUS_NEVER_STARTED and self.driver_gone
+        if job.ended_at is not None or job.status is SmartSimStatus.STATUS_NEVER_STARTED:
+            return False
+        followers = self.followers(job)
+        return not any(self.alive.get(driver, True) for driver in followers) if followers else self.driver_gone
+
+    def followers(self, job: JobHistory) -> Sequence[record.Opened]:
+        """Return the drivers that follow a start, the one that made it first; none when the record does not say."""
+        run = self.runs.get(job.facts.run_id)
+        found = [self._by_id.get(driver) for driver in ("" if run is None else run.facts.driver, *job.taken_over_by)]
+        known = [driver for driver in found if driver is not None]
+        return known if len(known) == len(found) else ()
 
     def add(self, event: record.Event) -> None:
         """Take in one more event."""
@@ -168,6 +183,8 @@ class History:
         match event:
             case record.Opened():
                 self.drivers.append(event)
+                if event.driver:
+                    self._by_id[event.driver] = event
             case record.Launching(run_id=run_id):
                 self._launching(self.runs.setdefault(run_id, RunHistory(event)), event)
             case record.Launched(run_id=run_id):
@@ -200,6 +217,8 @@ class History:
             self.entities.setdefault(event.entity, []).append(job)
         elif not (isinstance(event, record.TakenOver) or job.facts.run_id):
             job.facts = event  # until now only later events were seen
+        if isinstance(event, record.TakenOver) and event.driver not in job.taken_over_by:
+            job.taken_over_by.append(event.driver)
         if event.run_id:
             self._run(event, event.run_id).jobs[event.step] = job
 
@@ -230,8 +249,10 @@ class History:
                 _move(job, SmartSimStatus.STATUS_PAUSED)
             case record.Resumed():
                 _move(job, SmartSimStatus.STATUS_RUNNING)
-            case record.Withdrawn() if job.status is SmartSimStatus.STATUS_NEW:
-                job.status = SmartSimStatus.STATUS_NEVER_STARTED
+            case record.Withdrawn(driver=driver):
+                job.taken_over_by = [other for other in job.taken_over_by if other != driver]
+                if job.status is SmartSimStatus.STATUS_NEW:
+                    job.status = SmartSimStatus.STATUS_NEVER_STARTED
 
 
 def _move(job: JobHistory, status: SmartSimStatus, unless: SmartSimStatus | None = None) -> None:
@@ -243,9 +264,7 @@ def _end(job: JobHistory, event: record.Ended) -> None:
     # A driver that took something over does not always learn of its exit code; the one before may have.
     if job.is_final and not (job.returncode is None and event.returncode is not None):
         return
-    try:
-        job.status = SmartSimStatus(event.status)
-    except ValueError:
-        job.status = SmartSimStatus.STATUS_FAILED
+    otherwise = SmartSimStatus.STATUS_COMPLETED if event.returncode == 0 else SmartSimStatus.STATUS_FAILED
+    job.status = _ENDS.get(event.status, otherwise)
     job.ended_at, job.returncode, job.reason = event.at, event.returncode, event.reason
     job.stopped_by = event.stopped_by or job.stopped_by

@@ -25,6 +25,7 @@ STRING_CODE: Final = 7
 """The byte that stands for texts."""
 
 _DTYPES = {code: dtype for dtype, code in SCALAR_CODES.items()}
+_SIZES = {code: int(dtype[-2:]) // 8 for code, dtype in _DTYPES.items()}
 _LENGTH: Final = 8
 
 
@@ -79,10 +80,17 @@ def decode(field: bytes) -> Scalars | list[bytes]:
     dtype = _DTYPES.get(code)
     if dtype is None:
         raise ValueError(f"its type is {code}, not one of 1 to {STRING_CODE}")
-    size = int(dtype[-2:]) // 8
+    size = _SIZES[code]
     if len(packed) % size:
         raise ValueError(f"its values take {len(packed)} bytes, but each {dtype} takes {size}")
     return Scalars(dtype, packed)
+
+
+def check(field: bytes) -> None:
+    """Raise a `ValueError` when `decode` would do so."""
+    size = _SIZES.get(field[0]) if field else None
+    if size is None or len(field) % size != 1:  # not just numbers: decoding them all would take much longer
+        decode(field)
 
 
 def encode_text(text: str) -> bytes:

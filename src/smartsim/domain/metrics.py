@@ -131,14 +131,14 @@ class ModelSampled(record.Event):
 
 @dataclass(frozen=True)
 class JobUsage:
-    """What a job uses: all processes of it on the machine of its driver.
+    """What a job uses: all processes of it on the machine of its driver, or what its scheduler says of it.
 
     Args:
         step: the name of its start.
         cpu_seconds: that it has used; a total, in which processes that have ended count as far as somebody has waited
             for them.
         memory: bytes of it that are resident; what processes share counts in each.
-        processes: how many it is.
+        processes: how many it is; 0 when nobody tells.
         gpu_memory: bytes of GPUs that it has; None when nobody tells.
         gpu_utilization: of the GPUs on which it runs, from 0 to 1; None when nobody tells.
     """
@@ -153,7 +153,7 @@ class JobUsage:
 
 @dataclass(frozen=True)
 class JobsSampled(record.Event):
-    """What the jobs of a driver use that run on its machine.
+    """What jobs of a driver use: those that run on its machine, or those of its scheduler.
 
     Args:
         jobs: one entry for each.

@@ -53,6 +53,7 @@ class Opened(Event):
         host: the name of the driver's machine.
         pid: of the driver, there.
         smartsim: the version of this package; empty when it is not installed.
+        driver: its id; no other has it. Empty as versions before had none; so everywhere.
     """
 
     event = "opened"
@@ -61,6 +62,7 @@ class Opened(Event):
     host: str = ""
     pid: int = 0
     smartsim: str = ""
+    driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Launching(Event):
         outputs: the directory of the outputs.
         ensembles: that are started.
         databases: so.
+        driver: the id of the one that starts all of it.
     """
 
     event = "launching"
@@ -79,6 +82,7 @@ class Launching(Event):
     outputs: str = ""
     ensembles: tuple[EnsembleFacts, ...] = ()
     databases: tuple[DatabaseFacts, ...] = ()
+    driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +166,14 @@ class Submitted(Event):
 
 @dataclass(frozen=True, slots=True)
 class TakenOver(Submitted):
-    """A driver follows from now on what an earlier one started."""
+    """A driver follows from now on what an earlier one started.
+
+    Args:
+        driver: the id of the later one.
+    """
 
     event = "taken_over"
+    driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +243,14 @@ class StopRequested(StepEvent):
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn(StepEvent):
-    """It was never tried, since what was to be started before it could not be."""
+    """It was never tried, since what was to be started before it could not be; or it could not be taken over.
+
+    Args:
+        driver: the id of the one that was to start or follow it.
+    """
 
     event = "withdrawn"
+    driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

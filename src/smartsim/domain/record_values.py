@@ -35,7 +35,7 @@ def plain(value: object) -> object:
 def told(value: Any) -> dict[str, object]:
     """Return the fields of a dataclass by name, as JSON has them, less those that hold their default."""
     kind: Any = type(value)
-    names, defaults, contents = _shape(kind)
+    names, defaults, contents = shape(kind)
     return {
         name: content if type(content) in _PLAIN else plain(content)
         for name, default, content in zip(names, defaults, contents(value), strict=True)
@@ -44,7 +44,7 @@ def told(value: Any) -> dict[str, object]:
 
 
 @cache
-def _shape(kind: Any) -> tuple[Sequence[str], Sequence[object], Callable[[Any], Sequence[object]]]:
+def shape(kind: Any) -> tuple[Sequence[str], Sequence[object], Callable[[Any], Sequence[object]]]:
     """Return the names of a dataclass's fields, of which it has several; what they hold by default; and what gets them.
 
     The default of those that have none is equal to nothing.

@@ -161,7 +161,43 @@ class LargestKeys:
     cursor: int = 0
 
 
-class DatabaseServer(Protocol):
+class ObservedServer(Protocol):
+    """Tells how a shard does."""
+
+    def usage(
+        self, address: Address, credentials: Credentials, timeout: float, *, lists_clients: bool = False
+    ) -> ServerUsage:
+        """Ask a shard what it uses.
+
+        Args:
+            address: where it listens.
+            credentials: of a user that may ask.
+            timeout: the longest wait for an answer, in seconds.
+            lists_clients: whether it is asked for its clients, one by one; there may be thousands.
+
+        Raises:
+            SmartSimError: it does not answer.
+        """
+        ...
+
+    def largest_keys(
+        self, address: Address, credentials: Credentials, timeout: float, known: LargestKeys
+    ) -> LargestKeys:
+        """Look for the largest keys of a shard among some more of them; a bounded number, whatever it holds.
+
+        Args:
+            address: where it listens.
+            credentials: of a user that may ask.
+            timeout: the longest wait for an answer, in seconds.
+            known: what the last call returned; `LargestKeys()` at first.
+
+        Raises:
+            SmartSimError: it does not answer.
+        """
+        ...
+
+
+class DatabaseServer(ObservedServer, Protocol):
     """Renders the command that runs a shard, and talks to it as its administrator."""
 
     def command(self, shard: ShardPlan, credentials: Credentials, password: str | None = None) -> ServerCommand:
@@ -190,38 +226,6 @@ class DatabaseServer(Protocol):
 
         Raises:
             SSInternalError: something answers that does not accept these credentials.
-        """
-        ...
-
-    def usage(
-        self, address: Address, credentials: Credentials, timeout: float, *, lists_clients: bool = False
-    ) -> ServerUsage:
-        """Ask a shard what it uses.
-
-        Args:
-            address: where it listens.
-            credentials: of its administrator.
-            timeout: the longest wait for an answer, in seconds.
-            lists_clients: whether it is asked for its clients, one by one; there may be thousands.
-
-        Raises:
-            SmartSimError: it does not answer.
-        """
-        ...
-
-    def largest_keys(
-        self, address: Address, credentials: Credentials, timeout: float, known: LargestKeys
-    ) -> LargestKeys:
-        """Look for the largest keys of a shard among some more of them; a bounded number, whatever it holds.
-
-        Args:
-            address: where it listens.
-            credentials: of its administrator.
-            timeout: the longest wait for an answer, in seconds.
-            known: what the last call returned; `LargestKeys()` at first.
-
-        Raises:
-            SmartSimError: it does not answer.
         """
         ...
 

@@ -14,7 +14,7 @@ class ProcessUsage:
     Args:
         cpu_seconds: that it has used, user and system, with the processes of it that have ended and were waited for.
         memory: resident bytes; what processes share counts in each.
-        processes: how many run.
+        processes: how many run; 0 when nobody tells.
         gpu_memory: bytes of GPUs that it has; None when nobody tells.
         gpu_utilization: of the GPUs on which it runs, from 0 to 1, the mean; None when nobody tells.
     """

@@ -109,6 +109,45 @@ def test_requests_of_one_model_are_joined_and_their_outputs_split(
         assert some.output(3) == [[1, 2], b"\x04\x04"]
 
 
+def await_paused(db: redis.Redis, count: int) -> None:
+    """Wait until the commands of so many clients are held back by CLIENT PAUSE."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        runs = [client for client in db.client_list() if client["cmd"].upper() == "AI.MODELEXECUTE"]
+        if sum("b" in client["flags"] for client in runs) == count:
+            return
+    raise AssertionError(f"no {count} clients are paused")
+
+
+@pytest.mark.parametrize(("size", "joined"), [(64, [[1, 2, 3]]), (2, [[1, 2], [3]]), (0, [[1], [2], [3]])])
+def test_a_worker_that_waits_gets_all_that_the_server_reads_at_once(
+    shared: Server, db: redis.Redis, worker: ScriptedWorker, size: int, joined: list[list[int]]
+) -> None:
+    store_model(shared, "BATCHSIZE", size)
+    for number in (1, 2, 3):
+        db.execute_command("AI.TENSORSET", f"in{number}", "UINT8", 1, 1, "BLOB", bytes([number]))
+    worker.want()
+    with ExitStack() as stack:
+        peers = [stack.enter_context(Peer(shared.socket)) for _ in range(3)]
+        db.execute_command("CLIENT", "PAUSE", int(1000 * DEADLINE), "WRITE")
+        try:
+            for number, peer in enumerate(peers, 1):
+                peer.send("AI.MODELEXECUTE", "m", "INPUTS", 1, f"in{number}", "OUTPUTS", 1, f"out{number}")
+                await_paused(db, number)
+        finally:
+            db.execute_command("CLIENT", "UNPAUSE")
+        taken = []
+        for _ in joined:
+            item = worker.next()
+            taken.append(first_bytes(item))
+            echo(worker, item)
+        assert taken == joined
+        assert [peer.receive() for peer in peers] == [b"OK"] * 3
+    assert [db.execute_command("AI.TENSORGET", f"out{number}", "BLOB") for number in (1, 2, 3)] == [b"\1", b"\2", b"\3"]
+    facts = db.execute_command("AI.INFO", "m")
+    assert dict(zip(facts[::2], facts[1::2], strict=True))[b"queue_time"] >= 0
+
+
 def test_without_batchsize_each_request_runs_alone_in_the_order_of_arrival(
     shared: Server, db: redis.Redis, worker: ScriptedWorker
 ) -> None:

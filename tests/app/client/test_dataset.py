@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from smartsim.app.client.dataset import Content, Dataset
+from smartsim.app.client.dataset import Dataset
+from smartsim.app.client.dataset_content import Content
 from smartsim.app.client.logging import LLInfo
 from smartsim.domain.client_errors import RedisInternalError, RedisKeyError, RedisRuntimeError
 from smartsim.domain.tensor_types import WIRE_NAMES

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from dataset_calls import CALLS, Watched, ask, get, make_dataset, put, state, there
 from smartsim.app.client.calls import Call, carry_out, pairs
 from smartsim.app.client.dataset import Dataset
+from smartsim.app.client.dataset_storage import found
 from smartsim.app.client.datasets import (
     copy_dataset,
     dataset_exists,
@@ -302,6 +303,27 @@ def test_any_hash_is_read_or_refused(database: TensorStore, fields: dict[bytes, 
             assert isinstance(error, RedisInternalError | RedisRuntimeError)  # noqa: PT017 - or no error at all
     put(database, make_dataset("d", "a", value=1.0))
     assert state(get(database, "d")) == ({"a"}, {1.0})
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"INT8 3", b"INT8", b"DOUBLE 0", b"BOOL 2 2", b"INT8" + b" 1" * 70, b"DOUBLE 99", b"X 1"])
+    ),
+    st.lists(st.integers(0, 9).map(bytes) | st.integers(0, 9).map(lambda size: np.zeros(size, np.uint8)) | st.none()),
+    st.integers(-1, 1),
+)
+def test_any_reply_is_a_dataset_or_refused(layouts: list[bytes], blobs: list[Any], more: int) -> None:
+    names = b"\x07" + b"".join(b"\x01\0\0\0\0\0\0\0%d" % (number % 10) for number in range(len(layouts) + more))
+    try:
+        content = found(b"{d}", [[b".tensor_names", names, b"time", b"\x03\1\0\0\0"], b",".join(layouts), *blobs])
+    except RedisInternalError as error:
+        assert "The dataset '{d}' cannot be read" in str(error)  # noqa: PT017 - or no error at all
+    else:
+        dataset = Dataset.received("d", content)
+        for name in dataset.get_tensor_names():
+            assert not dataset.get_tensor(name).any()
+        dataset.add_tensor("new", np.ones(1))
+        assert dataset.get_tensor_names() == [*content.tensors, "new"]
 
 
 # --- round trips

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from dashboard_clients import TOKEN, Client, client_of
+from recorded_studies import MARKUP
+from smartsim.app.dashboard.server import Dashboard
+from smartsim.app.log_files import LogFiles
+from smartsim.app.reading import ExperimentReader
 
 ROUTES = (
     *("/", "/static/index.html", "/api/overview", "/api/entities", "/api/heat-map", "/api/entities/sweep_0"),
@@ -44,31 +50,57 @@ def test_nothing_is_done_without_the_token(client: Client, action: str) -> None:
 
 def test_the_address_with_the_token_makes_a_cookie_and_hides_the_token(client: Client) -> None:
     answer = client.ask(f"/?token={TOKEN}", headers={})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    pages = answer.headers["location"]
+    assert answer.status_code == 303
+    assert re.fullmatch("/[0-9a-f]{32}/", pages)
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["cache-control"] == "no-store"
     cookie, *attributes = answer.headers["set-cookie"].split("; ")
-    assert {attribute.lower() for attribute in attributes} == {"httponly", "path=/", "samesite=strict"}
-    page = client.ask("/", headers={"cookie": cookie})
+    assert {attribute.lower() for attribute in attributes} == {"httponly", f"path={pages}", "samesite=strict"}
+    page = client.ask(pages, headers={"cookie": cookie})
     assert page.status_code == 200
     assert TOKEN not in page.text
-    assert client.ask("/api/overview", headers={"cookie": cookie}).status_code == 200
+    assert client.ask(f"{pages}api/overview", headers={"cookie": cookie}).status_code == 200
+
+
+def test_pages_find_all_below_the_secret_path(client: Client) -> None:
+    answer = client.ask(f"/?token={TOKEN}", headers={})
+    pages, headers = answer.headers["location"], {"cookie": answer.headers["set-cookie"].partition(";")[0]}
+    linked = re.findall('(?:href|src)="([^"]+)"', client.ask(pages, headers=headers).text)
+    assert len(linked) > 10
+    for path in (*linked, "metrics", f"api/entities/{quote(MARKUP, safe='')}", "api/entities/post%20processing"):
+        assert client.ask(f"{pages}{path}", headers=headers).status_code == 200, path
+    assert client.ask(f"{pages}static/app.js", headers=headers).headers["cache-control"] == "no-cache"
+    assert client.ask(f"{pages}api/overview").status_code == 200  # programs may send the token there, too
+
+
+def test_the_cookie_is_good_for_the_secret_path_alone(client: Client) -> None:
+    """No other server at this address is sent it, and what has it nevertheless does not know where to go."""
+    answer = client.ask(f"/?token={TOKEN}", headers={})
+    pages, cookie = answer.headers["location"], answer.headers["set-cookie"].partition(";")[0]
+    for path in ("/", "/api/overview", "/static/app.js", pages.rstrip("/"), f"{pages.rstrip('/')}api/overview"):
+        assert client.ask(path, headers={"cookie": cookie}).status_code == 401, path
+    assert client.ask(pages, headers={}).status_code == 401  # and the path alone opens nothing
+    assert client.ask(f"{pages}?token={TOKEN}", headers={}).status_code == 401
 
 
 def test_a_link_in_a_terminal_of_another_site_leads_there_too(client: Client) -> None:
     answer = client.ask(f"/?token={TOKEN}", headers={"sec-fetch-site": "cross-site"})
-    assert (answer.status_code, answer.headers["refresh"]) == (200, "0; url=/")  # which the browser does by itself
+    pages = client.ask(f"/?token={TOKEN}", headers={}).headers["location"]
+    assert (answer.status_code, answer.headers["refresh"]) == (200, f"0; url={pages}")  # the browser does it by itself
     assert "samesite=strict" in answer.headers["set-cookie"].lower()
     assert TOKEN not in answer.text
     assert client.ask("/?token=wrong", headers={"sec-fetch-site": "cross-site"}).status_code == 401
 
 
-def test_dashboards_beside_each_other_have_cookies_of_their_own(client: Client) -> None:
-    cookie = client.ask(f"/?token={TOKEN}", headers={}).headers["set-cookie"]
-    name, _, value = cookie.partition(";")[0].partition("=")
-    assert value == TOKEN
-    assert client.ask("/", headers={"cookie": f"{name}0={value}"}).status_code == 401
-    assert client.ask("/", headers={"cookie": f"{name}0=other; {name}={value}"}).status_code == 200
+def test_dashboards_beside_each_other_have_paths_of_their_own(client: Client, recorded: Path) -> None:
+    reader = ExperimentReader(str(recorded))
+    other = Dashboard(reader, LogFiles(reader), "another-token", client.clock)
+    paths = [
+        client.ask(f"/?token={TOKEN}", headers={}).headers["location"],
+        Client(other, client.clock).ask("/?token=another-token", headers={}).headers["location"],
+    ]
+    assert paths[0] != paths[1]
 
 
 def test_the_token_opens_no_other_address(client: Client) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from clusters.lookalikes import processes
 from clusters.lookalikes.cluster import Cluster, Job, State
 from clusters.lookalikes.pbs_jobs import HAS_FINISHED, NO_HISTORY, SERVER, RefusedError, find, full_id, identifier
 
@@ -111,6 +112,10 @@ def _of_job(cluster: Cluster, job: Job, ended: str) -> Record:
     record: Record = {"Job Id": identifier(job), "Job_Name": job.name, "Job_Owner": f"{job.owner}@{SERVER}"}
     if job.started:
         used = int((job.ended or time.time()) - job.started)
+        if job.runs and job.session:
+            seconds, memory = processes.usage(job.session)
+            record["resources_used.cput"] = time.strftime("%H:%M:%S", time.gmtime(seconds))
+            record["resources_used.mem"] = f"{memory // 1024}kb"
         record["resources_used.ncpus"] = sum(chunk.cpus for chunk in job.chunks)
         record["resources_used.walltime"] = time.strftime("%H:%M:%S", time.gmtime(used))
     record |= {

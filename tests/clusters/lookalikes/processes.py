@@ -14,6 +14,15 @@ def signal_session(session: int, number: int) -> None:
             _send(pid, number)
 
 
+def usage(session: int) -> tuple[float, int]:
+    """Return the seconds of CPU time that all processes of a session have used, and the bytes that are resident."""
+    known = (_stat(pid) for pid in _pids())
+    found = [fields for fields in known if fields is not None and int(fields[_SESSION]) == session]
+    ticks = sum(int(number) for fields in found for number in fields[_TIMES])
+    pages = sum(int(fields[_RESIDENT]) for fields in found)
+    return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def marked(variable: str, value: str) -> list[int]:
     """Return the processes that were started with a variable in their environment."""
     wanted = os.fsencode(f"{variable}={value}")
@@ -34,7 +43,7 @@ def kill(pid: int) -> None:
     _send(pid, 9)
 
 
-_STATE, _SESSION = 0, 3  # see proc_pid_stat(5): these fields follow the program's name
+_STATE, _SESSION, _TIMES, _RESIDENT = 0, 3, slice(11, 15), 21  # see proc_pid_stat(5): after the program's name
 
 
 def _pids() -> Iterator[int]:

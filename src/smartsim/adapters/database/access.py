@@ -15,6 +15,9 @@ DEFAULT_USER = "default"
 WORKER = "worker"
 """As whom the workers beside a shard log in."""
 
+OBSERVER = "observer"
+"""As whom the supervisor of the workers samples a shard when the driver has gone."""
+
 # The kinds of data, and what belongs to a connection. None of it stops, changes or watches the server, and what walks
 # over all keys at once (KEYS, FLUSHALL, SORT) is among what the server calls dangerous. Scripts of the server (EVAL,
 # FCALL) would occupy it for as long as they like.
@@ -40,23 +43,27 @@ _GIVEN_BACK = (
 _APPLICATIONS = f"~* &* -@all {_DATA} {_MODULE} {_GIVEN_BACK}"
 # What keeps the lease of a database asks who is connected, and what was done.
 _WORKERS = "resetchannels -@all +ai._worker +auth +ping +client|list +info"
+# Counters, beginnings of slow commands, names of keys, their types and sizes: no value, and nothing that changes one.
+_OBSERVERS = "resetchannels -@all %R~* +info +slowlog|get +scan +type +memory|usage"
 
 CLOSE_SETTINGS = ("ACL", "SETUSER", DEFAULT_USER, "-config")
 """Takes the settings away from applications: for a server that has a password among them."""
 
 
-def users(administrator: Credentials, worker: str, applications: str | None) -> list[str]:
+def users(administrator: Credentials, worker: str, observer: str, applications: str | None) -> list[str]:
     """Return the lines for the users of a server, in the terms of its configuration file.
 
     Args:
         administrator: who may do everything.
         worker: the workers' password.
+        observer: that of who samples.
         applications: their password; None for none.
     """
     door = "nopass" if applications is None else _hashed(applications)
     return [
         f"user {DEFAULT_USER} on {door} {_APPLICATIONS}",
         f"user {WORKER} on {_hashed(worker)} {_WORKERS}",
+        f"user {OBSERVER} on {_hashed(observer)} {_OBSERVERS}",
         f"user {administrator.username} on {_hashed(administrator.password)} ~* &* +@all",
     ]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from smartsim.domain.metrics import LargeKey, SlowCall
@@ -12,6 +12,10 @@ from smartsim.ports.database_server import ClientFacts, LargestKeys, ProgramUsag
 
 if TYPE_CHECKING:
     import redis
+
+Word: TypeAlias = str | bytes | int
+Exchange: TypeAlias = Callable[[Sequence[Sequence[Word]]], list[Any]]
+"""Sends commands together; returns the reply to each: bytes, whole numbers, lists of such, or why it was refused."""
 
 CLIENT: Final = "smartsim-sampler"
 """What who asks is called on the server, so that it can be left out of what is counted."""
@@ -35,45 +39,52 @@ _LOOKED_AT: Final = 2000  # keys at once
 _LARGEST: Final = 10
 
 
-def ask(connection: redis.Redis, *, lists_clients: bool) -> ServerUsage:
+def over(connection: redis.Redis) -> Exchange:
+    """Return what exchanges commands over a connection, which is for nothing else."""
+    connection.response_callbacks.clear()  # what redis-py makes of answers takes longer than all the rest
+
+    def exchange(commands: Sequence[Sequence[Word]]) -> list[Any]:
+        with connection.pipeline(transaction=False) as pipeline:
+            for words in commands:
+                pipeline.execute_command(*words)
+            replies: list[Any] = pipeline.execute(raise_on_error=False)
+            return replies
+
+    return exchange
+
+
+def ask(exchange: Exchange, *, lists_clients: bool = False) -> ServerUsage:
     """Return what a server says, in one exchange.
 
     Args:
-        connection: to the server; of its own, and called `CLIENT`.
+        exchange: with the server, on a connection of its own that is called `CLIENT`.
         lists_clients: whether it is asked for its clients, one by one.
     """
-    connection.response_callbacks.clear()  # what redis-py makes of answers takes longer than all the rest
-    with connection.pipeline(transaction=False) as pipeline:
-        pipeline.execute_command("INFO", *_SECTIONS)
-        pipeline.execute_command("SLOWLOG", "GET", _SLOW_CALLS)
-        if lists_clients:
-            pipeline.execute_command("CLIENT", "LIST")
-        information, slow, *listed = pipeline.execute()
+    commands: list[tuple[Word, ...]] = [("INFO", *_SECTIONS), ("SLOWLOG", "GET", _SLOW_CALLS)]
+    replies = exchange([*commands, ("CLIENT", "LIST")] if lists_clients else commands)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    information, slow, *listed = replies
     clients = [parse_clients(_text(reply)) for reply in listed]
     return parse(_text(information), parse_slow_calls(slow), *clients)
 
 
-def look_for_keys(connection: redis.Redis, known: LargestKeys) -> LargestKeys:
+def look_for_keys(exchange: Exchange, known: LargestKeys) -> LargestKeys:
     """Look at some more keys, and once more at the largest ones."""
-    connection.response_callbacks.clear()
-    reply: Any = connection.execute_command("SCAN", known.cursor, "COUNT", _LOOKED_AT)
+    (reply,) = exchange([("SCAN", known.cursor, "COUNT", _LOOKED_AT)])
+    if isinstance(reply, Exception):
+        raise reply
     names: list[bytes] = list(dict.fromkeys([*known.keys, *reply[1]]))
-    sizes = _exchange(connection, [("MEMORY", "USAGE", name, "SAMPLES", 1) for name in names])
+    # One may be refused, such as of a key that has moved meanwhile.
+    sizes = exchange([("MEMORY", "USAGE", name, "SAMPLES", 1) for name in names])
     sized = [(size, name) for size, name in zip(sizes, names, strict=True) if isinstance(size, int)]
     largest = sorted(sized, reverse=True)[:_LARGEST]
     # A look at the type is a hit: only at those that are new.
     types = {name: key.type for name, key in known.keys.items()}
     new = [name for _, name in largest if name not in types]
-    types.update(zip(new, map(_text, _exchange(connection, [("TYPE", name) for name in new])), strict=True))
+    types.update(zip(new, map(_text, exchange([("TYPE", name) for name in new])), strict=True))
     return LargestKeys({name: LargeKey(_text(name), types[name], size) for size, name in largest}, int(reply[0]))
-
-
-def _exchange(connection: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    with connection.pipeline(transaction=False) as pipeline:
-        for words in commands:
-            pipeline.execute_command(*words)
-        replies: list[Any] = pipeline.execute(raise_on_error=False)  # such as of a key that has moved meanwhile
-        return replies
 
 
 def parse(

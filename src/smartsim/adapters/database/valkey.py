@@ -44,7 +44,7 @@ class ValkeyServer:
         """Return how to start a shard: the server, with what keeps its workers running beside it."""
         if not os.path.isfile(self._module):
             raise SSConfigError(f"The server module {self._module} is missing: reinstall smartsim-next")
-        secret = secrets.token_urlsafe(24)
+        worker, observer = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         lines = [
             *([f"bind {' '.join(shard.bind)}", f"port {shard.port}"] if shard.bind else []),
             # The doors are the access rules below, not a guess by address.
@@ -63,7 +63,7 @@ class ValkeyServer:
             "proto-max-bulk-len 16gb",
             "client-query-buffer-limit 16gb",
             f"loadmodule {_quoted(self._module)}",
-            *access.users(credentials, secret, password),
+            *access.users(credentials, worker, observer, password),
         ]
         base = posixpath.join(shard.directory, shard.name)
         files = {}
@@ -71,7 +71,8 @@ class ValkeyServer:
             nodes = f"{base}_nodes.conf"
             lines += cluster.configuration(shard, shard.place, _quoted(posixpath.basename(nodes)))
             files[nodes] = cluster.first_nodes(shard.place).encode()
-        configuration, settings, password_file = f"{base}.conf", f"{base}.json", f"{base}_worker_password"
+        configuration, settings = f"{base}.conf", f"{base}.json"
+        password_file, observer_file = f"{base}_worker_password", f"{base}_observer_password"
         workers = shard.workers
         started: dict[str, object] = {
             "name": shard.name,
@@ -86,13 +87,16 @@ class ValkeyServer:
             "intra_op": workers.intra_op_parallelism or 0,
             "inter_op": workers.inter_op_parallelism or 0,
             "lease": shard.lease,
+            "observer": access.OBSERVER,
+            "observer_password_file": observer_file,
         }
         if shard.choice is not None:
             started["choice"] = {**asdict(shard.choice), "port": shard.port, "in_cluster": shard.place is not None}
         files |= {
             configuration: "\n".join(lines).encode() + b"\n",
             settings: json.dumps(started, indent=2).encode() + b"\n",
-            password_file: secret.encode() + b"\n",
+            password_file: worker.encode() + b"\n",
+            observer_file: observer.encode() + b"\n",
         }
         # -P: what lies in the working directory is not for importing.
         return ServerCommand((sys.executable, "-P", "-m", "smartsim.app.shard", settings), files)
@@ -152,7 +156,7 @@ class ValkeyServer:
 
         try:
             with _connect(address, credentials, timeout, name=usage.CLIENT) as connection:
-                return usage.ask(connection, lists_clients=lists_clients)
+                return usage.ask(usage.over(connection), lists_clients=lists_clients)
         except redis.RedisError as error:
             raise SmartSimError(f"The database at {address} does not answer: {error}") from error
 
@@ -164,7 +168,7 @@ class ValkeyServer:
 
         try:
             with _connect(address, credentials, timeout, name=usage.CLIENT) as connection:
-                return usage.look_for_keys(connection, known)
+                return usage.look_for_keys(usage.over(connection), known)
         except redis.RedisError as error:
             raise SmartSimError(f"The database at {address} does not answer: {error}") from error
 

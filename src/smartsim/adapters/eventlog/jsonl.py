@@ -44,19 +44,32 @@ class JsonlEventLog:
         self._descriptor = -1
         self._close: weakref.finalize[[int], JsonlEventLog] | None = None
 
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self._path
+
     def append(self, records: Sequence[Record]) -> None:
         """Add records at the end.
 
         Raises:
             TelemetryError: they cannot be written.
         """
-        if not records:
+        self.append_lines([_ENCODER.encode(record) for record in records])
+
+    def append_lines(self, lines: Sequence[str]) -> None:
+        """Add records at the end that are JSON already.
+
+        Raises:
+            TelemetryError: they cannot be written.
+        """
+        if not lines:
             return
         # What is not UTF-8, such as a file name of another encoding, is written as JSON escapes it.
-        lines = b"".join(_ENCODER.encode(record).encode("utf-8", "backslashreplace") + b"\n" for record in records)
+        content = "".join([f"{line}\n" for line in lines]).encode("utf-8", "backslashreplace")
         try:
             with self._lock:
-                self._write(lines)
+                self._write(content)
         except OSError as error:
             raise TelemetryError(f"Cannot record events in {self._path}: {error.strerror or error}") from error
 

@@ -9,9 +9,8 @@ that is returned, with no buffer between. What that saves is measured in `benchm
 from __future__ import annotations
 
 import socket
-import struct
 from collections.abc import Generator, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,8 @@ import redis
 from redis.connection import AbstractConnection
 
 from smartsim.adapters.tensors import wire
-from smartsim.adapters.tensors.decoder import ROOM, ReplyDecoder, Sign
+from smartsim.adapters.tensors.dataset_form import FormFinder
+from smartsim.adapters.tensors.decoder import ROOM
 from smartsim.adapters.tensors.exchange import (
     MOST_BUFFERS,
     Exchange,
@@ -28,13 +28,20 @@ from smartsim.adapters.tensors.exchange import (
     Send,
     exchange,
     hangs_up,
-    join,
     lost,
+)
+from smartsim.adapters.tensors.sockets import (
+    error_text,
+    receive,
+    receive_line,
+    receive_reply,
+    receive_rest,
+    send_all,
+    send_rest,
+    time_out_in_kernel,
 )
 from smartsim.domain.client_errors import refusal
 from smartsim.ports.tensor_store import Command, Reply, Request
-
-_LONGEST_LINE: Final = 64 * 1024
 
 
 class TensorConnection(AbstractConnection):
@@ -47,6 +54,7 @@ class TensorConnection(AbstractConnection):
 
     _sock: socket.socket | None  # type: ignore[assignment]  # redis-py only says that it begins as None
     _layout: wire.Layout | None = None
+    _forms: FormFinder | None = None
     _reply_timeout = 0.0
 
     def put_tensor(self, key: bytes, data: npt.NDArray[Any]) -> None:
@@ -63,12 +71,12 @@ class TensorConnection(AbstractConnection):
                 if data.nbytes < wire.JOIN_BELOW:
                     sock.sendall(b"".join((header, data.data, wire.CRLF)))
                 else:
-                    _send_all(sock, (header, data.data.cast("B"), wire.CRLF))
+                    send_all(sock, (header, data.data.cast("B"), wire.CRLF))
             except (BrokenPipeError, ConnectionResetError) as error:
                 self._raise_last_words(sock, error)
             handed_over = 1
             reply = sock.recv(wire.MAX_HEADER)
-            if reply != wire.OK and _line(sock, reply) != b"+OK":
+            if reply != wire.OK and receive_line(sock, reply) != b"+OK":
                 raise wire.GarbledReplyError(f"{reply[:60]!r} to AI.TENSORSET")
         except redis.ResponseError:
             raise
@@ -95,7 +103,7 @@ class TensorConnection(AbstractConnection):
             beginning, payload, ending = bytearray(len(header)), tensor.data.cast("B"), bytearray(3)
             received = sock.recvmsg_into((beginning, payload, ending))[0]
             if beginning == header:
-                _receive_rest(sock, payload, ending, received - len(header))
+                receive_rest(sock, payload, ending, received - len(header))
                 return tensor
             return self._receive_tensor(sock, b"".join((beginning, payload[:received], ending))[:received])
         except redis.ResponseError:
@@ -129,9 +137,9 @@ class TensorConnection(AbstractConnection):
             sock = self._socket()
             if not patience:
                 return (yield from _drive(sock, exchange(requests)))
-            _time_out_in_kernel(sock, socket.SO_RCVTIMEO, self._reply_timeout + patience)
+            time_out_in_kernel(sock, socket.SO_RCVTIMEO, self._reply_timeout + patience)
             replies = yield from _drive(sock, exchange(requests))
-            _time_out_in_kernel(sock, socket.SO_RCVTIMEO, self._reply_timeout)
+            time_out_in_kernel(sock, socket.SO_RCVTIMEO, self._reply_timeout)
         except LostConnectionError as error:
             self.disconnect()
             if len(error.replies) == len(requests):
@@ -152,7 +160,7 @@ class TensorConnection(AbstractConnection):
         sock = self._socket()
         sock.settimeout(None)
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            _time_out_in_kernel(sock, option, timeout)
+            time_out_in_kernel(sock, option, timeout)
         self._reply_timeout = timeout
 
     def is_alive(self) -> bool:
@@ -182,28 +190,48 @@ class TensorConnection(AbstractConnection):
         handed_over = 0
         try:
             sock = self._socket()
-            pieces: list[wire.Piece] = []
-            wire.encode(command.words, pieces)
+            pieces, length = wire.encode_alone(command.words)
             try:
-                _send_all(sock, join(pieces))
+                sent = sock.send(pieces[0]) if len(pieces) == 1 else sock.sendmsg(pieces[:MOST_BUFFERS])
+                if sent < length:
+                    send_rest(sock, pieces, sent)
             except (BrokenPipeError, ConnectionResetError) as error:
                 self._raise_last_words(sock, error)
             handed_over = 1
-            decoder = ReplyDecoder()
-            decoder.add(_receive(sock, ROOM))
-            while (reply := decoder.next((command,))) is Sign.MORE:
-                rest = decoder.rest
-                _receive_all(sock, rest)
-                decoder.received(len(rest))
-                decoder.add(_receive(sock, ROOM))
-            if not decoder.empty:
-                raise wire.GarbledReplyError("more bytes than the reply to a request")
+            if command.words[0] == b"AI._DATASETGET":
+                reply = self._receive_dataset(sock, command)
+            else:
+                received = receive(sock, ROOM)
+                reply = b"OK" if received == wire.OK else receive_reply(sock, received, command)
         except redis.ResponseError as error:
             return refusal(str(error), (command.key or b"").decode(errors="replace"))
         except BaseException as error:  # noqa: BLE001 - it is raised
             self._fail(error, handed_over)
         if hangs_up(reply):
             self.disconnect()
+        return reply
+
+    def _receive_dataset(self, sock: socket.socket, command: Command) -> Reply:
+        """Receive a dataset: if it is laid out as those before, straight into the memory where it stays."""
+        if self._forms is None:
+            self._forms = FormFinder()
+        form = self._forms.form
+        if form is None or form.size < ROOM:
+            received = receive(sock, ROOM)
+            if form and len(received) == form.size and (reply := form.read(received)):
+                return reply
+        else:
+            size = form.size
+            room = np.empty(size + 1, np.uint8).data  # that there is not more is to be seen
+            count = sock.recv_into(room)
+            if count < size and form.begins(room[:count]):
+                while count < size and (more := sock.recv_into(room[count:])):
+                    count += more
+            if count == size and (reply := form.read(room)):
+                return reply
+            received = room[:count].tobytes()
+        reply = receive_reply(sock, received, command)
+        self._forms.see(reply)
         return reply
 
     def _receive_tensor(self, sock: socket.socket, reply: bytes) -> npt.NDArray[Any]:
@@ -220,15 +248,15 @@ class TensorConnection(AbstractConnection):
         payload, ending = wire.elements_of(tensor), bytearray(3)
         payload[:received] = reply[start : start + size]
         ending[: max(0, received - size)] = reply[start + size :]
-        _receive_rest(sock, payload, ending, received)
+        receive_rest(sock, payload, ending, received)
         return tensor
 
     def _receive_header(self, sock: socket.socket, reply: bytes) -> tuple[bytes, wire.Layout]:
         """Receive the rest of a tensor's header; return what is there then, and the layout."""
         while not (length := wire.header_length(reply)):
             if reply[:1] == b"-":
-                _line(sock, reply)
-            reply += _receive(sock, wire.MAX_HEADER - len(reply))
+                receive_line(sock, reply)
+            reply += receive(sock, wire.MAX_HEADER - len(reply))
         try:
             self._layout = layout = wire.parse_tensor_header(reply[:length])
         except wire.UnreadableTensorError as error:
@@ -248,7 +276,7 @@ class TensorConnection(AbstractConnection):
         if not reply.startswith(b"-"):
             raise error
         self.disconnect()
-        raise redis.ResponseError(_text(reply)) from None
+        raise redis.ResponseError(error_text(reply)) from None
 
 
 def _drive(sock: socket.socket, steps: Exchange) -> Generator[None, None, list[Reply]]:
@@ -271,69 +299,3 @@ def _drive(sock: socket.socket, steps: Exchange) -> Generator[None, None, list[R
     except StopIteration as end:
         replies: list[Reply] = end.value
         return replies
-
-
-def _time_out_in_kernel(sock: socket.socket, option: int, timeout: float) -> None:
-    seconds, fraction = divmod(timeout, 1)
-    sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(seconds), int(fraction * 1_000_000)))
-
-
-def _send_all(sock: socket.socket, parts: Sequence[bytes | memoryview]) -> None:
-    sent = sock.sendmsg(parts[:MOST_BUFFERS])
-    if sent == sum(map(len, parts)):
-        return
-    for part in parts:
-        if sent < len(part):
-            sock.sendall(memoryview(part)[sent:])
-        sent = max(0, sent - len(part))
-
-
-def _receive(sock: socket.socket, limit: int) -> bytes:
-    received = sock.recv(limit)
-    if not received:
-        raise ConnectionResetError("the database closed the connection")
-    return received
-
-
-def _receive_all(sock: socket.socket, room: memoryview) -> None:
-    while room:
-        received = sock.recv_into(room)
-        if not received:
-            raise ConnectionResetError("the database closed the connection")
-        room = room[received:]
-
-
-def _receive_rest(sock: socket.socket, payload: memoryview, ending: bytearray, received: int) -> None:
-    """Receive what is missing of a payload and of the line end after it.
-
-    Args:
-        sock: the connection.
-        payload: where the payload goes.
-        ending: what comes after it; with room for more than a line end, which there must not be.
-        received: how many bytes are there already.
-    """
-    size = len(payload)
-    while received < size + 2:
-        count = sock.recvmsg_into((payload[received:], memoryview(ending)[max(0, received - size) :]))[0]
-        if not count:
-            raise ConnectionResetError(f"the database closed the connection after {received} of {size} bytes")
-        received += count
-    if received > size + 2 or not ending.startswith(wire.CRLF):
-        raise wire.GarbledReplyError(f"{bytes(ending)!r} after a tensor of {size} bytes")
-
-
-def _line(sock: socket.socket, reply: bytes) -> bytes:
-    """Return a reply of one line, of which the first bytes are there already."""
-    while not reply.endswith(wire.CRLF):
-        if len(reply) > _LONGEST_LINE or wire.CRLF in reply:
-            break
-        reply += _receive(sock, wire.MAX_HEADER)
-    if reply[:1] not in (b"+", b":", b"-") or reply.find(wire.CRLF) != len(reply) - 2:
-        raise wire.GarbledReplyError(f"{reply[:60]!r} is not a reply of one line")
-    if reply[:1] == b"-":
-        raise redis.ResponseError(_text(reply))
-    return reply[:-2]
-
-
-def _text(reply: bytes) -> str:
-    return reply[1:].split(wire.CRLF)[0].decode(errors="replace")

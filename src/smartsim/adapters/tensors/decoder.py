@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from smartsim.adapters.tensors import wire
+from smartsim.adapters.tensors.dataset_form import FormFinder
 from smartsim.adapters.tensors.replies import (
     TENSOR_ITEMS,
     closed,
     error_of,
+    gives_dataset,
     gives_one_tensor,
     gives_tensors,
     is_blob,
@@ -86,6 +88,7 @@ class ReplyDecoder:
         self._ready: deque[npt.NDArray[Any]] = deque()  # tensors that were received before the payload
         self._layout = wire.SOME_LAYOUT  # of the last tensor: most are alike
         self._block = _NOTHING  # room for the rest of a dataset
+        self._forms = FormFinder()
 
     @property
     def room(self) -> Sequence[memoryview]:
@@ -151,12 +154,17 @@ class ReplyDecoder:
             elif data.startswith(wire.OK, start):
                 replies.append(b"OK")
                 start += len(wire.OK)
+            elif (form := self._forms.form) and gives_dataset(command) and (reply := form.read(data, start)):
+                replies.append(reply)
+                start += form.size
             else:
                 self._start = start
                 value = self._read(command)
                 if value is _MORE or value is _OPENED:
                     self._expect(commands[len(replies) - before + 1 :])
                     return
+                if gives_dataset(command):
+                    self._forms.see(value)
                 replies.append(value)
                 start = self._start
                 header, shape, dtype, size = self._layout

@@ -218,7 +218,7 @@ class _Outbox:
             self._ends.append(end)
             if end - start > _CHUNK_BYTES:
                 break
-        self.buffers += join(pieces)
+        self.buffers += wire.join(pieces)
 
     def sent(self, count: int) -> None:
         """Say how many bytes have been sent."""
@@ -227,21 +227,6 @@ class _Outbox:
             count -= len(self.buffers.popleft())
         if count:
             self.buffers[0] = memoryview(self.buffers[0])[count:]
-
-
-def join(pieces: Sequence[wire.Piece]) -> list[bytes | memoryview]:
-    """Return the same bytes in as few pieces as can be without copying what is large."""
-    joined: list[bytes | memoryview] = []
-    kinds = list(map(type, pieces))
-    start = 0
-    for _ in range(kinds.count(memoryview)):
-        position = kinds.index(memoryview, start)
-        if position > start:
-            joined.append(b"".join(pieces[start:position]))  # type: ignore[arg-type]  # NumPy's are buffers
-        joined.append(pieces[position])  # type: ignore[arg-type]  # just found
-        start = position + 1
-    joined.append(b"".join(pieces[start:]))  # type: ignore[arg-type]  # likewise
-    return joined
 
 
 class _Inbox:

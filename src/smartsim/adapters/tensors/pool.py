@@ -107,12 +107,14 @@ class Pool:
     def _take(self) -> TensorConnection:
         if self._closed:
             raise closed_error()
-        with suppress(IndexError):
-            while True:
+        while True:
+            try:
                 connection, since = self._idle.pop()
-                if time.monotonic() - since < FRESH or connection.is_alive():
-                    return connection
-                connection.disconnect()
+            except IndexError:
+                break
+            if time.monotonic() - since < FRESH or connection.is_alive():
+                return connection
+            connection.disconnect()
         try:
             return self._connect()
         except LostConnectionError as error:

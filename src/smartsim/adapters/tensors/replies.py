@@ -30,9 +30,14 @@ def gives_one_tensor(command: Command) -> bool:
     return command.words[0] == b"AI.TENSORGET"
 
 
+def gives_dataset(command: Command) -> bool:
+    """Return whether the reply to a command is a dataset."""
+    return command.words[0] == b"AI._DATASETGET"
+
+
 def is_blob(items: Sequence[Reply], command: Command) -> bool:
     """Return whether the text behind some items of a list is a blob of a dataset."""
-    return command.words[0] == b"AI._DATASETGET" and len(items) >= _BEFORE_BLOBS and isinstance(items[0], list)
+    return gives_dataset(command) and len(items) >= _BEFORE_BLOBS and isinstance(items[0], list)
 
 
 def rest_of_dataset(items: Sequence[Reply]) -> int:

@@ -27,6 +27,12 @@ MAX_HEADER: Final = 4096
 JOIN_BELOW: Final = 16 * 1024
 """Smaller payloads are copied behind their header: that is faster than handing the kernel three pieces."""
 
+_LARGE_COMMAND: Final = 4 * JOIN_BELOW
+"""A smaller one is copied into one piece, even if its payload is in several arrays."""
+
+_MOST_ARRAYS: Final = 64
+"""Of more, those are joined that are small: each costs the kernel something."""
+
 Piece: TypeAlias = "bytes | memoryview | npt.NDArray[Any]"
 """A part of a command, in bytes or shown by the memory where they are."""
 
@@ -77,25 +83,61 @@ def encode(words: tuple[Word, ...], pieces: list[Piece]) -> int:
         >>> encode((b"EXISTS", b"k"), pieces := []), pieces
         (23, [b'*2\r\n$6\r\nEXISTS\r\n$1\r\nk\r\n'])
     """
+    text, arrays, length = _filled(words)
+    if not length:
+        return _encode_one_by_one(words, pieces)
+    pieces.append(text)
+    if arrays is not None:
+        pieces += [array if array.nbytes < JOIN_BELOW else array.data.cast("B") for array in arrays]
+        pieces.append(CRLF)
+    return length
+
+
+def encode_alone(words: tuple[Word, ...]) -> tuple[Sequence[Any], int]:
+    """Return a command that nothing else is sent with, in a few buffers for the kernel, and its length."""
+    text, arrays, length = _filled(words)
+    if length and arrays is None:
+        return (text,), length
+    if length and arrays is not None and len(arrays) <= _MOST_ARRAYS:
+        buffers: tuple[Any, ...] = (text, *arrays, CRLF)
+        return buffers if length >= _LARGE_COMMAND else (b"".join(buffers),), length
+    pieces: list[Piece] = []
+    length = encode(words, pieces)
+    return join(pieces), length
+
+
+def join(pieces: Sequence[Piece]) -> list[bytes | memoryview]:
+    """Return the same bytes in as few pieces as can be without copying what is large."""
+    joined: list[bytes | memoryview] = []
+    kinds = list(map(type, pieces))
+    start = 0
+    for _ in range(kinds.count(memoryview)):
+        position = kinds.index(memoryview, start)
+        if position > start:
+            joined.append(b"".join(pieces[start:position]))  # type: ignore[arg-type]  # NumPy's are buffers
+        joined.append(pieces[position])  # type: ignore[arg-type]  # just found
+        start = position + 1
+    joined.append(b"".join(pieces[start:]))  # type: ignore[arg-type]  # likewise
+    return joined
+
+
+def _filled(words: tuple[Word, ...]) -> tuple[bytes, tuple[npt.NDArray[Any], ...] | None, int]:
+    """Return a command up to the arrays at its end, these if there are any, and its length.
+
+    The length is 0 when this cannot be done: another word is large, or there is an array elsewhere.
+    """
     last = words[-1]
     # Commands of one shape differ in nothing but their words, so all but these is made once: that takes half the time.
     try:
         if isinstance(last, bytes):
             form, length = _form(tuple(map(_size, words)))
-            if form:
-                pieces.append(form % words)
-                return length
-        else:
-            texts, arrays = words[:-1], _arrays(last)
-            form, length = _form(tuple(map(_size, texts)), sum([array.nbytes for array in arrays]))
-            if form:
-                pieces.append(form % texts)
-                pieces += [array if array.nbytes < JOIN_BELOW else array.data.cast("B") for array in arrays]
-                pieces.append(CRLF)
-                return length
+            return form and form % words, None, length
+        arrays = _arrays(last)
+        texts = words[:-1]
+        form, length = _form(tuple(map(_size, texts)), sum([array.nbytes for array in arrays]))
+        return form and form % texts, arrays, length
     except TypeError:  # there is an array among the texts
-        pass
-    return _encode_one_by_one(words, pieces)
+        return b"", None, 0
 
 
 _size: Final[Callable[[Any], int]] = bytes.__len__  # refuses all that is not bytes

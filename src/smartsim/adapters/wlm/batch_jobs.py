@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from smartsim.ports.process_runner import ProcessRunner
     from smartsim.ports.workload_manager import Report
 
-_LOOK, _SLOWEST_LOOK, _SLOWER = 0.25, 1.0, 1.25  # seconds between looks at files, and how that grows while all is quiet
+_LOOK, _SLOWEST_LOOK, _SLOWER = 0.1, 1.0, 1.25  # seconds between looks at files, and how that grows while all is quiet
 
 
 class BatchJobs:
@@ -279,7 +279,7 @@ class BatchJobs:
         is_news = False
         for directory, jobs in by_directory.items():
             try:
-                names = frozenset(self._files.walk(directory))
+                names = frozenset(self._files.names(directory))
                 for job in jobs:
                     told = job.take_files(names, self._clock.now(), self._clock.monotonic())
                     is_news |= self._tell(job, told)

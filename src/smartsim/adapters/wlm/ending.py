@@ -110,7 +110,7 @@ class Ender:
         if not all(member.stops for member in job.members.values()):
             return False
         try:
-            names = self._files.walk(job.directory)
+            names = self._files.names(job.directory)
         except OSError:
             names = []
         ended = {name.removesuffix(job_script.EXIT) for name in names if name.endswith(job_script.EXIT)}

@@ -134,18 +134,14 @@ class FollowedJob:
         for member in self.members.values():
             if member.exit is not None:
                 continue
-            start, end = (
-                self.files.read(job_script.file_of(self.directory, member.name, ending))
-                if member.name + ending in names
-                else b""
-                for ending in (job_script.STARTED, job_script.EXIT)
-            )
-            started = None if member.started else job_script.parse_started(start)
-            if started is not None:
-                member.started = True
-                yield member, Started(self._within(started.at, now), self.id)
-            member.exit = _believed(job_script.parse_exit(end), member.step, self.files)
-            member.exit_seen = monotonic
+            if not member.started and (content := self._file(member, job_script.STARTED, names)):
+                started = job_script.parse_started(content)
+                if started is not None:
+                    member.started = True
+                    yield member, Started(self._within(started.at, now), self.id)
+            if content := self._file(member, job_script.EXIT, names):
+                member.exit = _believed(job_script.parse_exit(content), member.step, self.files)
+                member.exit_seen = monotonic
         for member in list(self.members.values()):
             if member.exit is not None and (member.stops or member.ended_itself() or self._outlives(member)):
                 yield self._end(member, now)
@@ -233,6 +229,12 @@ class FollowedJob:
                 yield self._end(member, now, words if member.exit is None else "")
             elif member.exit is not None and monotonic >= member.exit_seen + _REASON:
                 yield self._end(member, now)
+
+    def _file(self, member: Member, ending: str, names: Collection[str]) -> bytes:
+        """Return what one of a member's files has; nothing if it is not there."""
+        if member.name + ending not in names:
+            return b""
+        return self.files.read(job_script.file_of(self.directory, member.name, ending))
 
     def _outlives(self, member: Member) -> bool:
         """Return whether the job goes on without a member, so that the scheduler has nothing to say of its end."""

@@ -91,10 +91,13 @@ def render(batch: Batch, header: Sequence[str], members: Sequence[Step], element
     where = [
         f"_directory={shlex.quote(batch.directory)}",
         f"_element=${{{elements.variable}:-}}" if elements.variable else "_element=",
+        "_traps=$(trap -p)$'\\n'" if batch.preamble else "_traps=",
     ]
     turns = (_TURNS,) if not batch.array and all(map(_has_cpus_to_itself, members)) else ()
+    jump = (_JUMP % elements.first,) if elements.variable else ()
     lines = (_member(elements.first + index, step) for index, step in enumerate(members))
-    return "\n".join([*header, *batch.preamble, "", *where, _FUNCTIONS, *turns, *lines, "", "wait_for_members", ""])
+    body = [*where, _FUNCTIONS, *turns, *jump, *lines]
+    return "\n".join([*header, *batch.preamble, "", *body, "", "wait_for_members", ""])
 
 
 def parse_started(content: bytes) -> MemberStart | None:
@@ -148,14 +151,16 @@ def _member(index: int, step: Step) -> str:
     if not all(map(_OWN_VARIABLE.fullmatch, step.environment)):
         variables, words = [], ["env", *variables, *words]
     where = [str(index), step.name, step.working_directory, step.stdout, step.stderr]
-    return shlex.join(["member", *where, str(len(variables)), *variables, *words])
+    line = shlex.join(["member", *where, str(len(variables)), *variables, *words])
+    return line.replace("\n", "'$'\\n''")  # one line, whatever is in its words
 
 
 # A process of its own watches each member, whose process group can be told to end without it, so that every end is
 # written down. It waits for the member in the foreground: bash's `wait`, when a signal interrupts it, may lose the exit
 # code. The script itself waits at a pipe on which those processes say that they are done, and looks for stop files once
 # a second. It passes signals on to members; since a scheduler may send them to every process, once in a second is
-# enough. Names begin with an underscore so that no exported variable of the members is changed.
+# enough. It makes no other process: an array runs it for each of its elements, and processes are most of what that
+# costs. Names begin with an underscore so that no exported variable of the members is changed.
 _FUNCTIONS = r"""
 set +efu
 shopt -u failglob
@@ -164,7 +169,15 @@ IFS=$' \t\n'
 _signals=(TERM INT HUP ALRM USR1 USR2 XCPU)
 _names=() _watchers=() _codes=() _term_at=() _kill_at=() _owed=() _seen=() _time=0 _looked=$SECONDS _turns=0 _over=
 declare -A _index_of _passed _declined
-exec {_ends}<> <(:) {_silence}<> <(:)
+exec {_one}<<< "" {_other}<<< ""
+if [[ -p /dev/fd/$_one && -p /dev/fd/$_other ]]; then
+    exec {_ends}<> "/dev/fd/$_one" {_silence}<> "/dev/fd/$_other"
+    mapfile -n 1 -u "$_ends" _lines
+    mapfile -n 1 -u "$_silence" _lines
+else
+    exec {_ends}<> <(:) {_silence}<> <(:) # bash before 5.1 makes files of here-strings
+fi
+exec {_one}<&- {_other}<&-
 
 _now() {
     _time=${EPOCHREALTIME:-$(date +%s.%6N)}
@@ -328,11 +341,20 @@ wait_for_members() {
     exit 0
 }
 
-_traps=$(trap -p)$'\n'
 for _signal in "${_signals[@]}"; do
     # Lines before this may have a use of their own for it.
     [[ $_traps == *"' "?(SIG)"$_signal"$'\n'* ]] || trap "_pass $_signal; _look_for_stops" "$_signal"
 done
+"""
+
+# An element of an array has one member. It looks for that one's line behind its own, since to go through the lines of
+# a hundred others takes as long as to start the shell. Where this is not what bash reads, as when it comes through a
+# pipe, it goes through them all the same.
+_JUMP = r"""
+_here=$LINENO
+if [[ $_element && -f ${BASH_SOURCE[0]} ]] &&
+    mapfile -t -s $((_here + 4 + _element - %d)) -n 1 _lines < "${BASH_SOURCE[0]}" &&
+    [[ ${_lines[0]} == "member $_element "* ]]; then eval "${_lines[0]}"; fi
 """
 
 # How many steps of Slurm can run at once when each has CPUs to itself: no more than the job has CPUs. Started all at

@@ -12,7 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from smartsim.adapters.wlm.refusals import refusal
 from smartsim.adapters.wlm.scheduler import Command, JobFacts, Phase
+from smartsim.domain.errors import LauncherError
 from smartsim.domain.steps import Batch
+from smartsim.domain.walltime import parse_walltime
+from smartsim.ports.process_meter import ProcessUsage
 from smartsim.ports.process_runner import Completed
 
 # What a program's exit code is after an error of PBS: its number modulo 256. See pbs_error.h.
@@ -58,7 +61,12 @@ _ADVICE = {
 }
 _JOB_ID = re.compile(r"^\d+(?:\[\])?(?:\.\S+)?$", re.MULTILINE)
 _RECORD = re.compile(r"^Job Id: (\S+)$", re.MULTILINE)
-_FIELD = re.compile(r"^ {4}(job_state|substate|Exit_status|comment|depend) = (.*)$", re.MULTILINE)
+_CPU, _MEMORY = "resources_used.cput", "resources_used.mem"
+_FIELDS = ("job_state", "substate", "Exit_status", "comment", "depend", _CPU, _MEMORY)
+_FIELD = re.compile(rf"^ {{4}}({'|'.join(map(re.escape, _FIELDS))}) = (.*)$", re.MULTILINE)
+_SIZE = re.compile(r"(\d+)([kmgtp]?)([bw])")
+_UNITS = "kmgtp"
+_WORD = 8  # bytes
 _FINISHED = re.compile(r"^qstat: (\S+) Job has finished", re.MULTILINE)
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]")
 _LONGEST_NAME = 230
@@ -130,13 +138,43 @@ class Pbs:
         """Return the ``qdel`` command: PBS sends SIGTERM and, after the queue's kill_delay, SIGKILL."""
         return ("qdel", *(("-W", "force") if force else ()), *jobs)
 
+    def usage_query(self, jobs: Collection[str]) -> Command:
+        """Return the ``qstat`` command that asks after jobs, since its answer says what they use, too."""
+        return self.query(jobs)
+
+    def usages(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, ProcessUsage]:
+        """Return what ``qstat`` says of CPU time and memory; nobody says how many processes that is.
+
+        Raises:
+            LauncherError: see `facts`.
+        """
+        if answer.returncode not in (0, _HAS_FINISHED, _UNKNOWN_JOB):
+            raise refusal("PBS did not answer", answer, _ADVICE)
+        return {
+            job: ProcessUsage(float(parse_walltime(record[_CPU])), _bytes(record[_MEMORY]), processes=0)
+            for job, record in _records(answer.stdout).items()
+            if job in jobs and _CPU in record and _MEMORY in record
+        }
+
+
+def _bytes(size: str) -> int:
+    """Return a size such as ``35844kb`` (pbs_resources(7)) in bytes."""
+    match = _SIZE.fullmatch(size)
+    if match is None:
+        raise LauncherError(f"PBS says that a job uses memory of {size!r}")
+    factor: int = 1024 ** (_UNITS.index(match[2]) + 1 if match[2] else 0)
+    return int(match[1]) * factor * (_WORD if match[3] == "w" else 1)
+
 
 def _facts(text: str) -> dict[str, JobFacts]:
+    return {job: _fact(job, record) for job, record in _records(text).items()}
+
+
+def _records(text: str) -> dict[str, dict[str, str]]:
     # A long value goes on in lines that begin with a tab.
     _, *parts = _RECORD.split(text.replace("\n\t", ""))
     # Of a field that is there twice the first is PBS' own: what follows is the text of a variable of the job.
-    records = {job: dict(reversed(_FIELD.findall(body))) for job, body in zip(parts[::2], parts[1::2], strict=True)}
-    return {job: _fact(job, record) for job, record in records.items()}
+    return {job: dict(reversed(_FIELD.findall(body))) for job, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def _fact(job: str, record: Mapping[str, str]) -> JobFacts:

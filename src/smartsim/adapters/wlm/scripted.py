@@ -14,6 +14,8 @@ from smartsim.domain.lifecycle import Ended, Queued, Refused, Started
 if TYPE_CHECKING:
     from smartsim.domain.steps import Step
     from smartsim.ports.clock import Clock
+    from smartsim.ports.job_meter import RunningStep
+    from smartsim.ports.process_meter import ProcessUsage
     from smartsim.ports.workload_manager import Report
 
 _SIGTERM, _SIGKILL = 15, 9
@@ -163,3 +165,33 @@ class ScriptedWorkloadManager:
         self._followed.pop(running.step.name, None)
         if running.report is not None:
             running.report(running.step.name, Ended(self._clock.now(), returncode))
+
+
+class ScriptedJobMeter:
+    """A scheduler that tells at once what jobs use.
+
+    Args:
+        usages: what steps use, by their names.
+
+    Example:
+        >>> from smartsim.embedding import ProcessUsage, RunningStep, Step
+        >>> meter = ScriptedJobMeter({"m-1": ProcessUsage(cpu_seconds=0.5, memory=4096, processes=1)})
+        >>> step = Step("m-1", ("true",), (), {}, "/", "/m.out", "/m.err")
+        >>> meter.measure([RunningStep(step, {"job": "7"})])["m-1"].memory
+        4096
+    """
+
+    def __init__(self, usages: Mapping[str, ProcessUsage] | None = None) -> None:
+        self.usages = dict(usages or {})
+
+    def covers(self, step: Step) -> bool:
+        """Return whether a step runs in a job."""
+        return step.batch is not None
+
+    def is_ready(self) -> bool:
+        """Return that it may be asked at any time."""
+        return True
+
+    def measure(self, running: Sequence[RunningStep]) -> Mapping[str, ProcessUsage]:
+        """Return what steps use."""
+        return {one.step.name: self.usages[one.step.name] for one in running if one.step.name in self.usages}

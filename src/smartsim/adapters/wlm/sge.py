@@ -13,6 +13,8 @@ from smartsim.adapters.wlm.refusals import refusal
 from smartsim.adapters.wlm.scheduler import Command, JobFacts, Phase
 from smartsim.domain.errors import LauncherError
 from smartsim.domain.steps import Batch
+from smartsim.domain.walltime import walltime_seconds
+from smartsim.ports.process_meter import ProcessUsage
 from smartsim.ports.process_runner import Completed
 
 _ADVICE = {
@@ -35,6 +37,13 @@ _ROW = re.compile(
     r"^ *(?P<job>\d+) +[\d.]+ .{10} +\S+ +(?P<state>[a-zA-Z]+) +\d\d/\d\d/\d{4} \d\d:\d\d:\d\d +"
     r"(?:\S+@\S+ +)?\d+ *(?P<tasks>[\d,:-]*) *$"
 )
+# What `qstat -j` says.
+_DETAILS = re.compile(r"^={60,}\njob_number: +(\d+)$", re.MULTILINE)
+_IS_ARRAY = re.compile(r"^job-array tasks: ", re.MULTILINE)
+_USAGE = re.compile(
+    r"^usage +(\d+): +(?:.*, )?cpu=(?:(\d+):)?(\d+):(\d\d):(\d\d), .*?\bvmem=([\d.]+)([KMGT]?)", re.MULTILINE
+)
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _TASKS = re.compile(r"(\d+)(?:-(\d+):(\d+))?")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]")
 _UNQUOTABLE = re.compile(r"[\"'#,:$\n]")
@@ -137,6 +146,33 @@ class Sge:
     def cancellation(self, jobs: Collection[str], *, force: bool) -> Command:
         """Return the ``qdel`` command, which sends SIGKILL; there is no polite one."""
         return ("qdel", *jobs) if force else ()
+
+    def usage_query(self, jobs: Collection[str]) -> Command:
+        """Return the ``qstat`` command that tells all of jobs."""
+        return ("qstat", "-j", ",".join(jobs))
+
+    def usages(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, ProcessUsage]:
+        """Return what it says of CPU time and memory: all of that which is mapped, resident or not.
+
+        Nobody says how many processes that is. It fails when all of the jobs have ended, and tells of the others when
+        one has.
+
+        Raises:
+            LauncherError: it says something else than that.
+        """
+        if answer.returncode and "do not exist" not in answer.stderr:
+            raise refusal("Grid Engine did not answer", answer, _ADVICE)
+        found = {}
+        _, *parts = _DETAILS.split(answer.stdout)
+        for job, body in zip(parts[::2], parts[1::2], strict=True):
+            is_array = _IS_ARRAY.search(body) is not None
+            for task, *cpu, memory, unit in _USAGE.findall(body):
+                name = f"{job}.{task}" if is_array else job
+                if name in jobs:
+                    days, hours, minutes, seconds = (int(number or 0) for number in cpu)
+                    used = walltime_seconds(24 * days + hours, minutes, seconds)
+                    found[name] = ProcessUsage(float(used), int(float(memory) * _UNITS[unit]), processes=0)
+        return found
 
 
 def _path(path: str) -> str:

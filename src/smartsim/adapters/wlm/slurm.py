@@ -17,6 +17,8 @@ from smartsim.adapters.wlm.scheduler import Command, JobFacts, Phase
 from smartsim.adapters.wlm.srun import OUT_OF_MEMORY
 from smartsim.domain.errors import LauncherError
 from smartsim.domain.steps import Batch
+from smartsim.domain.walltime import parse_walltime
+from smartsim.ports.process_meter import ProcessUsage
 from smartsim.ports.process_runner import Completed
 
 NO_OUTPUT = (
@@ -81,6 +83,7 @@ _NEVER_STARTS = {
     "ReservationDeleted": "its reservation was deleted: stop it, and leave --reservation out",
 }
 _PER_JOB_LIMIT = re.compile(r"(?:Assoc|QOS)\w*Max\w*Per\w*|(?:QOS|Assoc)MaxWall\w*")
+_AMOUNT = re.compile(r"\b(cpu|mem)=([\d:-]+)")
 _SUBMITTED = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
 _UNKNOWN_JOB = "Invalid job id specified"
 _OUT_OF_MEMORY_CODE = 125  # the "signal" of a step that ran out of memory
@@ -170,6 +173,45 @@ class Slurm:
         Without force, processes get a SIGTERM and, ``KillWait`` seconds later, a SIGKILL; with it, the latter at once.
         """
         return ("scancel", *(("--signal=KILL", "--full") if force else ()), *jobs)
+
+    def usage_query(self, jobs: Collection[str]) -> Command:
+        """Return the ``sstat`` command, which asks the nodes. It tells jobs and steps by their numbers alone.
+
+        An array is asked after as a whole: what it is called is the number of one of its elements, too.
+        """
+        return (
+            "sstat",
+            "--noheader",
+            "--parsable2",
+            "--noconvert",
+            "--allsteps",
+            "--format=JobID,NTasks,TRESUsageInTot",
+            f"--jobs={','.join(jobs)}",
+        )
+
+    def usages(self, answer: Completed, jobs: Collection[str]) -> Mapping[str, ProcessUsage]:
+        """Return what ``sstat`` says: CPU time, memory at the moment, and how many tasks, of all running steps.
+
+        Raises:
+            LauncherError: it failed, or Slurm does not look at processes of jobs (JobAcctGatherType).
+        """
+        rows = {number: (tasks, used) for number, tasks, used in _rows(answer.stdout, 3)}
+        if answer.returncode and not rows:
+            raise refusal("sstat failed", answer, {})
+        found: dict[str, ProcessUsage] = {}
+        for number, (tasks, used) in rows.items():
+            name = number if number in jobs else number.partition(".")[0]
+            amounts = dict(_AMOUNT.findall(used))
+            if name in jobs and amounts.keys() >= {"cpu", "mem"}:
+                before = found.get(name, ProcessUsage(0.0, 0, 0))
+                found[name] = ProcessUsage(
+                    before.cpu_seconds + parse_walltime(amounts["cpu"]),
+                    before.memory + int(amounts["mem"]),
+                    before.processes + int(tasks),
+                )
+        if rows and not found:
+            raise LauncherError("sstat knows the jobs, and not what they use: see JobAcctGatherType in slurm.conf")
+        return found
 
 
 def book_facts(state: str, code: str) -> JobFacts:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter_ns
-from typing import Final
+from typing import Any, Final
 
 from smartsim.domain.addresses import Address
 from smartsim.ports.work_source import WorkRefusedError, WorkSourceLostError
@@ -107,7 +107,31 @@ class Connection:
 
     def read_string(self) -> bytes:
         """Read a string."""
-        length = self.read_length(b"$")
+        return self._read_bytes(self.read_length(b"$"))
+
+    def read_reply(self) -> Any:
+        """Read a reply of any kind: bytes, a whole number, None, a list of such; a refusal, which is not raised."""
+        try:
+            line = self.read_line()
+        except WorkRefusedError as error:
+            return error
+        kind, rest = line[:1], line[1:]
+        if kind == b"+":
+            return rest
+        try:
+            number = int(rest)
+        except ValueError:
+            raise self._garbled(line) from None
+        if kind == b":":
+            return number
+        if kind not in (b"$", b"*"):
+            raise self._garbled(line)
+        if number < 0:
+            return None
+        return self._read_bytes(number) if kind == b"$" else [self.read_reply() for _ in range(number)]
+
+    def _read_bytes(self, length: int) -> bytes:
+        """Read the rest of a string."""
         stop = self._begin + length
         if stop > self._end:
             data = bytearray(length)
@@ -122,13 +146,33 @@ class Connection:
         """Read an array of strings."""
         return [self.read_string() for _ in range(self.read_length(b"*"))]
 
-    def read_into(self, target: memoryview) -> int:
-        """Read a string into memory that has room for it; return its length."""
-        length = self.read_length(b"$")
-        if length > len(target):
-            raise self._garbled(b"a string of %d bytes, where %d are left" % (length, len(target)))
-        self._fill(target[:length])
-        return length
+    def read_into(self, target: memoryview, strings: int) -> None:
+        """Read so many strings, one behind the other, into memory that they fill."""
+        while strings:
+            length = self.read_length(b"$")
+            if length > len(target):
+                raise self._garbled(b"a string of %d bytes, where %d are left" % (length, len(target)))
+            self._fill(target[:length])
+            strings -= 1
+            # Those of a batch are most often of one length, and there already: then they cost little more than a copy.
+            alike = self._copy_alike(target[length:], length, strings)
+            target = target[length + alike * length :]
+            strings -= alike
+        if target:
+            raise self._garbled(b"strings that leave %d bytes" % len(target))
+
+    def _copy_alike(self, target: memoryview, length: int, most: int) -> int:
+        """Read strings of one length as far as they were received; return how many."""
+        head = b"$%d\r\n" % length
+        begin, count = self._begin, 0
+        while count < most and (end := begin + len(head) + length) + 2 <= self._end:
+            if not (self._buffer.startswith(head, begin) and self._buffer.startswith(CRLF, end)):
+                break
+            target[count * length : count * length + length] = self._view[end - length : end]
+            begin = end + len(CRLF)
+            count += 1
+        self._begin = begin
+        return count
 
     def _fill(self, target: memoryview) -> None:
         size = len(target)

@@ -171,12 +171,7 @@ class RespWorkSource:
             return None
         dtype, shape = _parse_layout(layout)
         array = _empty(shape, dtype)
-        memory = array.reshape(-1).data.cast("B")
-        begin = 0
-        for _ in range(requests):
-            begin += self._connection.read_into(memory[begin:])
-        if begin != len(memory):
-            raise ValueError(f"{begin} bytes for the layout {_text(layout)}")
+        self._connection.read_into(array.reshape(-1).data.cast("B"), requests)
         return array
 
 

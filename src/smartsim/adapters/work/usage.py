@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from smartsim.adapters.work.connection import Connection, encode
@@ -10,8 +11,13 @@ from smartsim.domain.addresses import Address
 _ANSWER_TIMEOUT: Final = 10.0  # seconds
 _REPLICATION: Final = frozenset("SM")  # flags of a connection to a replica, or to the server that this one copies
 _COMMAND: Final = "cmdstat_"
-# What workers, other servers and this module say, without anybody's asking for it.
-_UNCOUNTED: Final = frozenset(("ai._worker", "auth", "hello", "ping", "info", "client|list", "replconf", "psync"))
+# What workers, other servers, this module and who samples the shard say, without anybody's asking for it.
+_UNCOUNTED: Final = frozenset(
+    (
+        *("ai._worker", "auth", "hello", "ping", "info", "client|list", "replconf", "psync"),
+        *("slowlog|get", "scan", "memory|usage", "type"),
+    )
+)
 
 
 class RespUsage:
@@ -23,17 +29,18 @@ class RespUsage:
         address: where the shard listens.
         user: to log in as; other connections of this user work for the shard, too.
         password: the user's.
+        others: users whose connections do so as well.
     """
 
-    def __init__(self, address: Address, user: str, password: str) -> None:
-        self._user = user
+    def __init__(self, address: Address, user: str, password: str, others: Collection[str] = ()) -> None:
+        self._users = {user, *others}
         self._connection = Connection(address, user, password, timeout=_ANSWER_TIMEOUT)
         self._done: frozenset[str] = frozenset()
 
     def in_use(self) -> bool:
         """Return whether a client is connected, or has given a command since the last question, or ever."""
         self._connection.send(encode("CLIENT", "LIST"), encode("INFO", "commandstats"))
-        connected = has_clients(self._connection.read_string().decode(errors="replace"), self._user)
+        connected = has_clients(self._connection.read_string().decode(errors="replace"), self._users)
         before, self._done = self._done, commands_done(self._connection.read_string().decode(errors="replace"))
         return connected or self._done != before
 
@@ -42,20 +49,20 @@ class RespUsage:
         self._connection.close()
 
 
-def has_clients(listing: str, worker: str) -> bool:
-    r"""Return whether a reply to CLIENT LIST has a client that is neither a worker nor another server.
+def has_clients(listing: str, own: Collection[str]) -> bool:
+    r"""Return whether a reply to CLIENT LIST has a client that is neither one of ours nor another server.
 
     Args:
         listing: a line for each connection.
-        worker: the user of workers.
+        own: the users of those that work for the shard.
 
     Example:
-        >>> has_clients("id=3 name= flags=bU user=worker\nid=4 name= flags=N user=default\n", "worker")
+        >>> has_clients("id=3 name= flags=bU user=worker\nid=4 name= flags=N user=default\n", {"worker"})
         True
     """
     for line in listing.splitlines():
         facts = dict(word.split("=", 1) for word in line.split(" ") if "=" in word)
-        if facts["user"] != worker and not _REPLICATION & set(facts["flags"]):
+        if facts["user"] not in own and not _REPLICATION & set(facts["flags"]):
             return True
     return False
 

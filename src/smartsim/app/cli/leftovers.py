@@ -19,7 +19,9 @@ from smartsim.app.cli.options import Json
 from smartsim.app.cli.tables import print_table, table_of
 from smartsim.app.leftovers import Leftover, find_leftovers
 from smartsim.app.reading import ExperimentReader
+from smartsim.app.reaped_jobs import ReapedJobs
 from smartsim.app.reaping import choose, reap
+from smartsim.app.remote_control import user_here
 from smartsim.app.unfinished import Unfinished, find_unfinished
 from smartsim.domain.errors import SmartSimError
 
@@ -132,7 +134,8 @@ def reap_command(
         raise typer.Exit(1) from None
     if everything and not force:
         chosen = [leftover for leftover in chosen if leftover.driver is None]
-    reasons = [(leftover, _reap(leftover, save, force)) for leftover in chosen]
+    jobs = ReapedJobs(by=f"{user_here()} with smart reap")
+    reasons = [(leftover, _reap(leftover, jobs, save, force)) for leftover in chosen]
     if as_json:
         ended = [_named(leftover) for leftover, reason in reasons if reason is None]
         left = [{**_named(leftover), "reason": reason} for leftover, reason in reasons if reason is not None]
@@ -147,14 +150,14 @@ def reap_command(
         raise typer.Exit(1)
 
 
-def _reap(listed: Leftover, save: bool, force: bool) -> str | None:
+def _reap(listed: Leftover, jobs: ReapedJobs, save: bool, force: bool) -> str | None:
     # What was ended before may have taken some time, and this with it: a database ends after its application.
     leftover = next((each for each in _leftovers() if set(each.processes) & set(listed.processes)), None)
     if leftover is None:
         return None
     if leftover.driver is not None and not force:
         return f"its driver, process {leftover.driver}, still uses it; --force ends it all the same"
-    return reap(leftover, ValkeyServer(), PosixFileSystem(), save=save)
+    return reap(leftover, ValkeyServer(), PosixFileSystem(), jobs, save=save)
 
 
 def _named(leftover: Leftover) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from smartsim.app.cli.tables import print_table, table_of
-from smartsim.app.log_files import LogChunk
+from smartsim.app.log_files import LogChunk, errors_of
 from smartsim.app.plain_text import amount, printable
 from smartsim.domain.status import SmartSimStatus
 
@@ -44,7 +44,7 @@ def list_logs(reader: ExperimentReader, files: LogFiles, *, as_json: bool) -> No
 
 def _listed(files: LogFiles, job: JobHistory, *, look: bool) -> dict[str, Any]:
     """Return an entity of the list; with its first error if it failed, and somebody is to look."""
-    found = {log.name: log for log in files.of(job.facts.entity, job.facts.step)}
+    found = {log.name: log for log in files.of(job)}
     sizes = {name: _beginning(files, log.path) for name, log in found.items()}
     error = None
     if look and job.status is SmartSimStatus.STATUS_FAILED:
@@ -83,7 +83,7 @@ def _cells(row: Mapping[str, Any]) -> Sequence[str]:
 
 def print_merged(reader: ExperimentReader, files: LogFiles, group: str, *, as_json: bool) -> None:
     """Print what the members of a group wrote last to their standard error, those who wrote the same together."""
-    found = files.merged_errors(reader.history, group)
+    found = files.merged_errors(errors_of(reader.history, group))
     if as_json:
         typer.echo(json.dumps({"errors": [asdict(errors) for errors in found]}, indent=2))
         return

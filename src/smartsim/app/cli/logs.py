@@ -103,7 +103,7 @@ def _choose(reader: ExperimentReader, files: LogFiles, entity: str, start: int, 
     if not start or not 0 <= number < len(starts):
         raise SmartSimError(f"{entity} has no start {start}: there are {len(starts)}; 1 is the first, -1 the last")
     step = starts[number].facts.step
-    found = {log.name: log for log in files.of(entity, step)}
+    found = {log.name: log for log in files.of(starts[number])}
     unknown = next((name for name in names if name not in found), None)
     if unknown is not None:
         raise SmartSimError(f"{entity} has no log {unknown!r}: it has {', '.join(found) or 'none'}")

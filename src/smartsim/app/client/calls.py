@@ -89,18 +89,17 @@ def integer(reply: Reply) -> int:
 
 def text(reply: Reply) -> bytes:
     """Return a reply that is a text."""
-    check(reply)
     if not isinstance(reply, bytes):
+        check(reply)
         raise _senseless(reply, "a text")
     return reply
 
 
 def texts(reply: Reply) -> list[bytes]:
     """Return a reply that is a list of texts."""
-    parts = several(reply)
-    if _ONLY_BYTES.issuperset(map(type, parts)):  # as always: one by one takes five times as long
-        return parts  # type: ignore[return-value]  # just looked at
-    return [text(part) for part in parts]
+    if isinstance(reply, list) and _ONLY_BYTES.issuperset(map(type, reply)):  # as always: the rest takes its time
+        return reply  # type: ignore[return-value]  # just looked at
+    return [text(part) for part in several(reply)]
 
 
 def pairs(reply: Reply) -> dict[bytes, bytes]:
@@ -108,7 +107,8 @@ def pairs(reply: Reply) -> dict[bytes, bytes]:
     parts = texts(reply)
     if len(parts) % 2:
         raise _senseless(reply, "names and values")
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    each = iter(parts)
+    return dict(zip(each, each, strict=True))
 
 
 def several(reply: Reply) -> list[Reply]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from smartsim.app.client.arrays import wire_array
+from smartsim.app.client.dataset_content import Content
 from smartsim.app.client.logging import SRObject
 from smartsim.domain.client_errors import (
     RedisInternalError,
@@ -23,6 +24,7 @@ from smartsim.domain.metadata import (
     STRING_CODE,
     TENSOR_NAMES,
     Scalars,
+    check,
     decode,
     decode_text,
     encode_scalars,
@@ -31,23 +33,6 @@ from smartsim.domain.metadata import (
 )
 
 _DTYPES = {code: np.dtype(dtype) for dtype, code in SCALAR_CODES.items()}
-
-
-class Content(NamedTuple):
-    """What a dataset is in the database.
-
-    Attributes:
-        fields: the metadata without the reserved fields, as in `smartsim.domain.metadata`.
-        tensors: by name, in the order in which they were added.
-    """
-
-    fields: Mapping[bytes, bytes]
-    tensors: Mapping[str, npt.NDArray[Any]]
-
-    @property
-    def size(self) -> int:
-        """Of all tensors together, in bytes."""
-        return sum([array.nbytes for array in self.tensors.values()])
 
 
 class Dataset(SRObject):
@@ -75,8 +60,8 @@ class Dataset(SRObject):
         if not name:
             raise RedisRuntimeError("Argument name is empty: give a name", "Dataset")
         super().__init__(name)
-        self._fields: dict[str, bytearray] = {}
-        self._tensors: dict[str, npt.NDArray[Any]] = {}
+        self._fields: dict[str, bytes | bytearray] = {}
+        self._tensors: Mapping[str, npt.NDArray[Any]] = {}
 
     @classmethod
     def received(cls, name: str, content: Content) -> Dataset:
@@ -88,14 +73,14 @@ class Dataset(SRObject):
         dataset = cls(name)
         for field, value in content.fields.items():
             try:
-                decode(value)
+                check(value)
             except ValueError as error:
                 raise RedisInternalError(
                     f"The metadata field {decode_text(field)!r} of the dataset {name!r} cannot be read: {error}",
                     key=name,
                 ) from error
-            dataset._fields[decode_text(field)] = bytearray(value)
-        dataset._tensors.update(content.tensors)
+            dataset._fields[decode_text(field)] = value
+        dataset._tensors = content.tensors
         return dataset
 
     @staticmethod
@@ -115,9 +100,7 @@ class Dataset(SRObject):
 
     def content(self) -> Content:
         """Return what a database is to hold; the arrays are those of this dataset."""
-        return Content(
-            {encode_text(field): bytes(value) for field, value in self._fields.items()}, self._tensors.copy()
-        )
+        return Content({encode_text(field): bytes(value) for field, value in self._fields.items()}, {**self._tensors})
 
     def get_name(self) -> str:
         """Return the name of the dataset."""
@@ -147,6 +130,8 @@ class Dataset(SRObject):
             error.method, error.key = "Dataset.add_tensor", name
             raise
         converted = isinstance(data, np.ndarray) and not np.may_share_memory(array, data)
+        if not isinstance(self._tensors, dict):
+            self._tensors = dict(self._tensors)
         self._tensors[name] = array if converted else array.copy()
 
     def get_tensor(self, name: str) -> npt.NDArray[Any]:
@@ -285,11 +270,16 @@ class Dataset(SRObject):
         if encode_text(name) in {TENSOR_NAMES, COMPLETE}:
             cause = f"A metadata field cannot be named {name!r}: use another name"
             raise RedisRuntimeError(cause, f"Dataset.{method}", name)
-        present = self._fields.setdefault(name, bytearray(field[:1]))
+        present = self._fields.get(name)
+        if present is None:
+            self._fields[name] = field
+            return
         if present[0] != field[0]:
             has = self.get_metadata_field_type(name).__name__
             cause = f"The metadata field {name!r} has values of another type, {has}: use another name"
             raise RedisRuntimeError(cause, f"Dataset.{method}", name)
+        if isinstance(present, bytes):
+            present = self._fields[name] = bytearray(present)
         present += field[1:]
 
 

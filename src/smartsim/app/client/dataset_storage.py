@@ -7,16 +7,18 @@ rename a whole dataset in one step, so nobody sees one in the middle of it; see 
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from smartsim.app.client.calls import SHARDS, Call, check, integer, pairs, several, text
-from smartsim.app.client.dataset import Content
+from smartsim.app.client.dataset_content import Content, Place, ReceivedTensors
 from smartsim.app.client.tensors import tensor_set
 from smartsim.domain.client_errors import RedisInternalError, RedisKeyError, RedisRuntimeError
 from smartsim.domain.layouts import decode_layouts, encode_layout, join_layouts
@@ -35,6 +37,8 @@ _STAGED_FOR: Final = b"3600000"  # ms
 
 _NEVER: Final = b"0"
 
+_BLOB_TYPES: Final = frozenset({bytes, np.ndarray})
+
 _INCOMPLETE: Final = "INCOMPLETE the dataset is without its tensor "
 
 
@@ -52,10 +56,14 @@ def read(stems: Sequence[bytes]) -> Call[list[Content]]:
     """
     if not stems:
         return []
-    replies = yield [
-        Command((b"AI._DATASETGET", key), key=key, changes=False) for key in [meta_key(stem) for stem in stems]
-    ]
-    return [_content(stem, reply) for stem, reply in zip(stems, replies, strict=True)]
+    replies = yield [get(stem) for stem in stems]
+    return [found(stem, reply) for stem, reply in zip(stems, replies, strict=True)]
+
+
+def get(stem: bytes) -> Command:
+    """Return the command that is answered with what is stored under a stem; see `found`."""
+    key = stem + b".meta"
+    return Command((b"AI._DATASETGET", key), key, None, False)  # noqa: FBT003 - by name, that takes twice as long
 
 
 def write(stem: bytes, content: Content, expiry: bytes | None) -> Call[None]:
@@ -66,13 +74,28 @@ def write(stem: bytes, content: Content, expiry: bytes | None) -> Call[None]:
         content: what is stored from now on.
         expiry: in how many milliseconds it expires, or None.
     """
+    expiry = expiry or _NEVER
     if b"{}" in stem:
         yield from _check_slot(stem)
-    if content.size < _MANY_BYTES:
-        (reply,) = yield [_put(stem, content, expiry or _NEVER)]
+    if command := put(stem, content, expiry):
+        (reply,) = yield [command]
         check(reply)
     else:
-        yield from _write_staged(stem, content, expiry or _NEVER)
+        yield from _write_staged(stem, content, expiry)
+
+
+def put(stem: bytes, content: Content, expiry: bytes = _NEVER) -> Command | None:
+    """Return the command that does all that `write` does, if there is one."""
+    arrays = tuple(content.tensors.values())
+    form = _form(tuple(content.tensors), tuple(map(_dtype_and_shape, arrays)))
+    if form.size >= _MANY_BYTES:
+        return None
+    key = stem + b".meta"
+    fields = _fields(content, form)
+    blobs = [arrays[blob] for blob in form.blobs]
+    number = b"%d" % (len(fields) // 2)
+    words: tuple[Word, ...] = (b"AI._DATASETPUT", key, expiry, number, *fields, *form.layouts, *blobs)
+    return Command(words, key)
 
 
 def remove(stem: bytes) -> Call[bool]:
@@ -110,54 +133,61 @@ def part_key(stem: bytes, name: bytes) -> bytes:
 # --- writing
 
 
-def _put(stem: bytes, content: Content, expiry: bytes) -> Command:
-    key = meta_key(stem)
-    tensors = content.tensors.values()
-    words: list[Word] = [b"AI._DATASETPUT", key, expiry, *_fields(content)]
-    if tensors:
-        words.append(join_layouts([_layout(array.dtype, array.shape) for array in tensors]))
-        words += [tuple(tensors)] if content.size <= _BLOB else _blobs(tensors)
-    return Command(tuple(words), key)
+class _Form(NamedTuple):
+    """Tensors, but for their elements.
+
+    Attributes:
+        fields: that list them, and the one that says that all is there: names and values in turn.
+        layouts: theirs, in a list of none or one.
+        blobs: which of them are sent together: first, and behind the last.
+        size: of all together, in bytes.
+    """
+
+    fields: tuple[bytes, ...]
+    layouts: tuple[bytes, ...]
+    blobs: tuple[slice, ...]
+    size: int
 
 
-def _fields(content: Content) -> list[bytes]:
-    """Return how many fields the hash has, then these with their values."""
-    words = [word for field in content.fields.items() for word in field]
-    if content.tensors:
-        words += (TENSOR_NAMES, _encode_names(tuple(content.tensors)))
-    words += (COMPLETE, b"1")
-    return [b"%d" % (len(words) // 2), *words]
+_dtype_and_shape: Final = attrgetter("dtype", "shape")
 
 
 # Most datasets of a program have the same tensors.
 @lru_cache(maxsize=64)
-def _encode_names(names: tuple[str, ...]) -> bytes:
-    return encode_strings(map(encode_text, names))
+def _form(names: tuple[str, ...], kinds: tuple[tuple[np.dtype[Any], tuple[int, ...]], ...]) -> _Form:
+    complete = (COMPLETE, b"1")
+    if not names:
+        return _Form(complete, (), (), 0)
+    fields = (TENSOR_NAMES, encode_strings(map(encode_text, names)), *complete)
+    layouts = join_layouts([encode_layout(dtype.name, shape) for dtype, shape in kinds])
+    sizes = [dtype.itemsize * math.prod(shape) for dtype, shape in kinds]
+    return _Form(fields, (layouts,), _blobs(sizes), sum(sizes))
 
 
-@lru_cache(maxsize=1024)
-def _layout(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    return encode_layout(dtype.name, shape)
-
-
-def _blobs(tensors: Iterable[npt.NDArray[Any]]) -> list[tuple[npt.NDArray[Any], ...]]:
-    blobs: list[list[npt.NDArray[Any]]] = []
-    room = 0
-    for array in tensors:
-        if array.nbytes > room:
-            blobs.append([])
+def _blobs(sizes: Sequence[int]) -> tuple[slice, ...]:
+    """Return which tensors of some sizes are sent together."""
+    first = [0]
+    room = _BLOB
+    for number, size in enumerate(sizes):
+        if size > room and number > first[-1]:
+            first.append(number)
             room = _BLOB
-        blobs[-1].append(array)
-        room -= array.nbytes
-    return [tuple(blob) for blob in blobs]
+        room -= size
+    return tuple(map(slice, first, [*first[1:], len(sizes)]))
+
+
+def _fields(content: Content, form: _Form) -> list[bytes]:
+    """Return the fields that the hash has: names and values in turn."""
+    return [*chain.from_iterable(content.fields.items()), *form.fields]
 
 
 def _write_staged(stem: bytes, content: Content, expiry: bytes) -> Call[None]:
     """Store the parts of a dataset under another stem, each by a command of its own, and then rename it."""
     aside = stem + uuid.uuid4().hex.encode()  # in the same slot, and for whom it may be
     key = meta_key(aside)
+    form = _form(tuple(content.tensors), tuple(map(_dtype_and_shape, content.tensors.values())))
     parts = [part_key(aside, encode_text(name)) for name in content.tensors]
-    requests = [Command((b"HSET", key, *_fields(content)[1:]), key)]
+    requests = [Command((b"HSET", key, *_fields(content, form)), key)]
     requests += [tensor_set(part, array) for part, array in zip(parts, content.tensors.values(), strict=True)]
     requests += [Command((b"PEXPIRE", part, _STAGED_FOR), key) for part in (key, *parts)]
     try:
@@ -190,58 +220,64 @@ def _transfer(name: bytes, old: bytes, new: bytes) -> Call[None]:
 # --- reading
 
 
-def _content(stem: bytes, reply: Reply) -> Content:
+def found(stem: bytes, reply: Reply) -> Content:
+    """Return what is stored under a stem.
+
+    Args:
+        stem: of the keys.
+        reply: to `get`.
+
+    Raises:
+        RedisKeyError: there is no dataset.
+        RedisRuntimeError: a tensor of it is not there.
+        RedisInternalError: it makes no sense.
+    """
     if reply is None:
         raise _absent(stem)
-    _check_complete(stem, reply)
+    if not isinstance(reply, list):
+        _check_complete(stem, reply)
+        reply = several(reply)
     try:
-        hash_fields, layouts, *blobs = several(reply)
+        hash_fields, layouts, *rest = reply
+        if not _BLOB_TYPES.issuperset(map(type, rest)):
+            raise TypeError(f"{str(rest)[:60]!r} where elements should be")
+        blobs: list[Any] = rest
         fields = pairs(hash_fields)
         fields.pop(COMPLETE, None)
-        expected = _expected(fields.pop(TENSOR_NAMES, None), text(layouts))
-        return Content(fields, _cut(expected, blobs))
+        places = _places(fields.pop(TENSOR_NAMES, None), text(layouts), tuple(map(len, blobs)))
+        blobs.append(b"")
+        return Content(fields, ReceivedTensors(places, blobs))
     except (ValueError, TypeError) as error:
         key = decode_text(stem)
         raise RedisInternalError(f"The dataset {key!r} cannot be read: {error}", key=key) from error
 
 
-class _Expected(NamedTuple):
-    """A tensor that is to come."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    size: int
-
-
 # Most datasets of a program have the same tensors.
 @lru_cache(maxsize=256)
-def _expected(names_field: bytes | None, layouts: bytes) -> tuple[_Expected, ...]:
+def _places(names_field: bytes | None, layouts: bytes, sizes: tuple[int, ...]) -> Mapping[str, Place]:
+    """Return where the tensors are, given the field that lists them, their layouts and the sizes of the blobs.
+
+    One without elements may be behind the last blob.
+
+    Raises:
+        ValueError: they cannot be there.
+    """
     names = [] if names_field is None else decode(names_field)
     if isinstance(names, Scalars):
         raise ValueError(f"the names of its tensors are of type {names.dtype}")  # noqa: TRY004 - as for all of it
-    return tuple(
-        _Expected(decode_text(name), layout.shape, np.dtype(layout.dtype), layout.size)
-        for name, layout in zip(names, decode_layouts(layouts), strict=True)
-    )
-
-
-def _cut(expected: Iterable[_Expected], blobs: Iterable[Any]) -> dict[str, npt.NDArray[Any]]:
-    """Return the tensors that are in some blobs, where they are.
-
-    Raises:
-        TypeError: they are not.
-    """
-    tensors = {}
-    rest = iter(blobs)
-    blob: Any = b""
-    start = 0
-    for name, shape, dtype, size in expected:
-        if start == len(blob):
-            blob, start = next(rest, b""), 0
-        tensors[name] = np.ndarray(shape, dtype, blob, start)
-        start += size
-    return tensors
+    places = {}
+    blob, start, end = -1, 0, 0
+    for name, layout in zip(map(decode_text, names), decode_layouts(layouts), strict=True):
+        if start == end:
+            blob, start = min(blob + 1, len(sizes)), 0
+            end = sizes[blob] if blob < len(sizes) else 0
+        if start + layout.size > end:
+            raise ValueError(f"of the elements of its tensor {name!r}, only {end - start} bytes are there")
+        dtype = np.dtype(layout.dtype)
+        np.broadcast_to(np.zeros((), dtype), layout.shape)  # raises if NumPy has no such arrays
+        places[name] = Place(layout.shape, dtype, blob, start)
+        start += layout.size
+    return places
 
 
 def _check_complete(stem: bytes, reply: Reply) -> None:

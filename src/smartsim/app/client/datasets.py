@@ -5,7 +5,8 @@ from __future__ import annotations
 from smartsim.app.client import dataset_storage
 from smartsim.app.client.calls import Call, integer
 from smartsim.app.client.dataset import Dataset
-from smartsim.app.client.dataset_storage import meta_key, read, remove, write
+from smartsim.app.client.dataset_content import Content
+from smartsim.app.client.dataset_storage import found, get, meta_key, read, remove, write
 from smartsim.app.client.tensors import key_bytes, milliseconds, share_shard
 from smartsim.domain.client_errors import RedisRuntimeError
 from smartsim.domain.metadata import COMPLETE
@@ -15,18 +16,20 @@ from smartsim.ports.tensor_store import Command
 def put_dataset(stem: str, dataset: Dataset, ttl: float | None = None) -> Call[None]:
     """Store a dataset, replacing what was there; see `Client.put_dataset`."""
     key, expiry = key_bytes(stem), None if ttl is None else milliseconds(ttl)
-    content = dataset.content()
-    if not (content.fields or content.tensors):
-        raise RedisRuntimeError(
-            f"The dataset {dataset.get_name()!r} is empty: add a tensor or metadata before it is put"
-        )
-    yield from write(key, content, expiry)
+    yield from write(key, _content(dataset), expiry)
+
+
+def put_command(stem: str, dataset: Dataset) -> Command | None:
+    """Return the command that does all of `put_dataset` for good, if there is one."""
+    key = key_bytes(stem)
+    return None if b"{}" in key else dataset_storage.put(key, _content(dataset))
 
 
 def get_dataset(stem: str, name: str) -> Call[Dataset]:
     """Return a dataset; see `Client.get_dataset`."""
-    (content,) = yield from read([key_bytes(stem)])
-    return Dataset.received(name, content)
+    key = key_bytes(stem)
+    (reply,) = yield [get(key)]
+    return Dataset.received(name, found(key, reply))
 
 
 def delete_dataset(stem: str) -> Call[None]:
@@ -62,6 +65,15 @@ def dataset_exists(stem: str) -> Call[bool]:
     meta = meta_key(key_bytes(stem))
     (reply,) = yield [Command((b"HEXISTS", meta, COMPLETE), key=meta, changes=False)]
     return bool(integer(reply))
+
+
+def _content(dataset: Dataset) -> Content:
+    content = dataset.content()
+    if not (content.fields or content.tensors):
+        raise RedisRuntimeError(
+            f"The dataset {dataset.get_name()!r} is empty: add a tensor or metadata before it is put"
+        )
+    return content
 
 
 def _copy_through_client(old: bytes, new: bytes) -> Call[None]:

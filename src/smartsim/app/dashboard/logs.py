@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -14,7 +15,8 @@ from starlette.routing import BaseRoute, Route
 from smartsim.app.dashboard import questions
 from smartsim.app.dashboard.answers import answer
 from smartsim.app.dashboard.live import LiveRecord
-from smartsim.app.log_files import LogFiles
+from smartsim.app.log_files import LogFiles, errors_of
+from smartsim.domain.history import JobHistory
 from smartsim.domain.views.details import find
 from smartsim.domain.views.diagnosis import diagnose
 
@@ -74,34 +76,43 @@ class Logs:
 
     def _errors(self, request: Request) -> Response:
         with self._live.reading() as reader:
-            errors = self._files.merged_errors(reader.history, request.query_params.get("group", ""))
-            return answer({"errors": errors})
+            starts = errors_of(reader.history, request.query_params.get("group", ""))
+        return answer({"errors": self._files.merged_errors(starts)})
 
     def _diagnosis(self, request: Request) -> Response:
-        with self._live.reading() as reader:
-            job = find(reader.history, *questions.start(request))
-            tails = (self._tail(path) for path in (job.facts.stderr, job.facts.stdout))
-            return answer(diagnose(job, *tails))
+        job = self._job(request)
+        tails = (self._tail(path) for path in (job.facts.stderr, job.facts.stdout))
+        return answer(diagnose(job, *tails))
 
     def _tail(self, path: str) -> Sequence[str]:
         with suppress(OSError):  # what is known without its output is told all the same
             return self._files.tail(path, _TAIL_LINES).text.splitlines() if path else ()
         return ()
 
+    def _job(self, request: Request) -> JobHistory:
+        """Return the start that a request asks for, as it is now: files are read without keeping others waiting.
+
+        Raises:
+            EntityNotFoundError: there is no such entity or start.
+        """
+        with self._live.reading() as reader:
+            return copy(find(reader.history, *questions.start(request)))
+
     def _path(self, request: Request) -> str:
-        """Return the file that a request asks for, as the record has it. It is read without keeping others waiting.
+        """Return the file that a request asks for, as the record has it.
 
         Raises:
             EntityNotFoundError: there is no such entity or start.
             HTTPException: 404, the record names no such file of it.
         """
-        entity, step = questions.start(request)
+        job = self._job(request)
         stream = request.query_params.get("stream", "") or "stdout"
-        with self._live.reading():
-            known = {file.name: file.path for file in self._files.of(entity, step)}
+        known = {file.name: file.path for file in self._files.of(job)}
         if stream not in known:
-            names = ", ".join(known) or "none"
-            raise HTTPException(HTTPStatus.NOT_FOUND, f"The record names no {stream!r} of {entity!r}; it has {names}")
+            raise HTTPException(
+                HTTPStatus.NOT_FOUND,
+                f"The record names no {stream!r} of {job.facts.entity!r}; it has {', '.join(known) or 'none'}",
+            )
         return known[stream]
 
 

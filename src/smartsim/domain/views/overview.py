@@ -30,6 +30,7 @@ class DriverView:
         smartsim: its version of this package.
         began_at: when it began to record.
         is_alive: whether it runs; None when nobody can tell from here.
+        experiment: as it called it: several may have one directory.
     """
 
     host: str
@@ -38,6 +39,7 @@ class DriverView:
     smartsim: str
     began_at: float
     is_alive: bool | None
+    experiment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def _drivers(history: History) -> tuple[DriverView, ...]:
             driver.smartsim,
             driver.at,
             history.alive.get(driver),
+            driver.experiment,
         )
         for driver in history.drivers
     )

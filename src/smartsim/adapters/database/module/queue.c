@@ -208,6 +208,26 @@ static struct request *find_leader(Context *ctx, const struct program *program) 
     return NULL;
 }
 
+void queue_fill(struct batch *batch) {
+    const struct request *leader = batch->first;
+    if (!may_be_joined(leader)) return;
+    long long rows = 0;
+    struct request **end = &batch->first;
+    for (; *end != NULL; end = &(*end)->next) rows += (*end)->rows;
+    struct request *next;
+    for (struct request *request = batch->program->first; request != NULL && rows < batch->program->batch_size; request = next) {
+        next = request->next;
+        if (!fits(leader, request)) continue;
+        take_out(request);
+        request->worker = leader->worker;
+        *end = request;
+        end = &request->next;
+        batch->len++;
+        rows += request->rows;
+    }
+    batch->taken_at = clock_now();
+}
+
 static struct batch *take(struct request *leader, struct worker *worker) {
     struct batch *batch = server.Calloc(1, sizeof *batch);
     batch->job = ++last_job;
@@ -215,20 +235,11 @@ static struct batch *take(struct request *leader, struct worker *worker) {
     batch->program = leader->program;
     program_hold(batch->program);
     batch->taken_at = clock_now();
-    const bool joined = may_be_joined(leader);
-    long long rows = 0;
-    struct request **end = &batch->first;
-    for (struct request *request = leader, *next; request != NULL; request = next) {
-        next = request->next;
-        if (request != leader && !fits(leader, request)) continue;
-        take_out(request);
-        request->worker = worker;
-        *end = request;
-        end = &request->next;
-        batch->len++;
-        rows += request->rows;
-        if (!joined || rows >= batch->program->batch_size) break;
-    }
+    take_out(leader);
+    leader->worker = worker;
+    batch->first = leader;
+    batch->len = 1;
+    queue_fill(batch);
     return batch;
 }
 

@@ -83,6 +83,9 @@ struct batch {
 /* Take what `worker` is to run next; NULL if there is nothing for it now. */
 struct batch *queue_take(Context *ctx, struct worker *worker);
 
+/* Join to a batch what came after it was taken. */
+void queue_fill(struct batch *batch);
+
 /* Put the requests of a batch back where they were: the worker has gone. With `blamed`, that counts as a death of each. Those that
  * saw their last are finished. */
 void queue_return(Context *ctx, struct batch *batch, bool blamed);

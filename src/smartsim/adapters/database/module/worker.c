@@ -139,7 +139,9 @@ static int reply_item(Context *ctx, struct worker *worker) {
 
 static int reply_woken(Context *ctx, String **argv, int argc) {
     (void)argv, (void)argc;
-    return reply_item(ctx, server.GetBlockedClientPrivateData(ctx));
+    struct worker *worker = server.GetBlockedClientPrivateData(ctx);
+    if (worker->batch != NULL) queue_fill(worker->batch); /* all that the server has read since it was woken */
+    return reply_item(ctx, worker);
 }
 
 static void wake(struct worker *worker) {

@@ -29,6 +29,7 @@ function Stream({ entity, query, isOpen }) {
   const [isWrapped, setWrapped] = useState(true);
   const [found, setFound] = useState(null);
   const [target, setTarget] = useState(null);
+  const searches = useRef(0); // how many were begun, or ended early
   const box = useRef(null);
   const stay = useRef(null); // the height below which nothing moves when lines are put before
   const ask = (offset, limit = LIMIT) => source.log(entity, { ...query, offset, limit });
@@ -68,6 +69,7 @@ function Stream({ entity, query, isOpen }) {
   };
 
   useEffect(() => void showEnd(), []);
+  useEffect(() => () => void (searches.current += 1), []);
   useEffect(() => {
     if (!isFollowing || !parts) return undefined;
     const isAtEnd = parts.at(-1).end >= parts.at(-1).size;
@@ -92,23 +94,29 @@ function Stream({ entity, query, isOpen }) {
     stay.current = null;
   }, [parts]);
 
-  const search = (text) =>
+  /** An answer is about a part of the log: go on until something is found, or somebody wants it to end. */
+  const search = (text, start) =>
     guarded(async () => {
-      const answer = text ? await source.searchLog(entity, { ...query, text }) : null;
-      setFound(answer && { ...answer, text });
-      if (answer) announce(`${plural(answer.found.length, "line")} found${answer.next == null ? "" : ", and there are more"}.`);
+      const turn = ++searches.current;
+      let answer = null;
+      for (let next = text ? start : null; next != null; next = answer.found.length ? null : answer.next) {
+        answer = await source.searchLog(entity, { ...query, text, start: next });
+        if (turn !== searches.current) return;
+        setFound({ ...answer, text, isOver: answer.found.length > 0 || answer.next == null });
+      }
+      if (!answer) setFound(null);
+      else announce(`${plural(answer.found.length, "line")} found${answer.next == null ? "" : ", and there are more"}.`);
     });
-  const searchOn = () =>
-    guarded(async () => {
-      const answer = await source.searchLog(entity, { ...query, text: found.text, start: found.next });
-      setFound({ ...answer, text: found.text });
-    });
+  const endSearch = () => {
+    searches.current += 1;
+    setFound((before) => before && { ...before, isOver: true });
+  };
   const firstError = () =>
     guarded(async () => {
       const error = await source.firstError(entity, query);
       announce(error ? `First error${error.line_number ? ` in line ${error.line_number}` : ""}.` : "No line looks like an error.");
       if (error) await showAt(error.offset);
-      else setFound({ found: [], next: null, text: "an error" });
+      else setFound({ found: [], next: null, text: "an error", isOver: true });
     });
   const toggleFollow = () => {
     if (!isFollowing) showEnd();
@@ -116,8 +124,8 @@ function Stream({ entity, query, isOpen }) {
   };
 
   return html`
-    <${Tools} ...${{ search, firstError, isFollowing, toggleFollow, isWrapped, setWrapped, showEnd, isOpen, showAt }} />
-    ${found && html`<${Hits} found=${found} showAt=${showAt} searchOn=${searchOn} />`}
+    <${Tools} ...${{ search: (text) => search(text, 0), firstError, isFollowing, toggleFollow, isWrapped, setWrapped, showEnd, isOpen, showAt }} />
+    ${found && html`<${Hits} found=${found} showAt=${showAt} searchOn=${() => search(found.text, found.next)} endSearch=${endSearch} />`}
     ${error && html`<p class="notice bad" role="alert">${error}</p>`}
     ${parts && html`<${Text} ...${{ parts, target, isWrapped, box, showEarlier, stream: query.stream, word: found?.text ?? "" }} showLater=${() => guarded(showLater)} />`}
   `;
@@ -152,8 +160,14 @@ function Tools({ search, firstError, isFollowing, toggleFollow, isWrapped, setWr
   </form>`;
 }
 
-function Hits({ found, showAt, searchOn }) {
-  if (!found.found.length) return html`<p class="empty">No line has ${found.text}${found.next == null ? "" : " so far"}.${found.next != null && html` <button class="small" onClick=${searchOn}>Search on</button>`}</p>`;
+function Hits({ found, showAt, searchOn, endSearch }) {
+  if (!found.found.length) {
+    const on = found.isOver
+      ? html`<button class="small" onClick=${searchOn}>Search on</button>`
+      : html`<button class="small" onClick=${endSearch}>End the search</button>`;
+    const where = found.next == null ? "" : ` in the first ${bytes(found.next)}`;
+    return html`<p class="empty">No line has ${found.text}${where}.${found.next != null && html` ${on}`}</p>`;
+  }
   return html`<ul class="hits" aria-label="Lines found">
     ${found.found.map(
       (hit) => html`<li key=${hit.offset}><button onClick=${() => showAt(hit.offset)}>

@@ -60,8 +60,17 @@ export function Loaded({ of, children }) {
   `;
 }
 
+const LONG = 30; // characters of a name that fit
+const END = 8; // those by which members are told apart
+
+/** A name; of a long one both ends are seen, however little room there is. */
+export function Name({ name }) {
+  if (name.length <= LONG) return name;
+  return html`<span class="ends"><span>${name.slice(0, -END)}</span><span>${name.slice(-END)}</span></span>`;
+}
+
 export function EntityLink({ entity, step = "", ...rest }) {
-  return html`<a class="clip" href=${href("entity", entity, { step })} title=${entity} ...${rest}>${entity}</a>`;
+  return html`<a class="clip" href=${href("entity", entity, { step })} title=${entity} ...${rest}><${Name} name=${entity} /></a>`;
 }
 
 export function Pager({ total, offset, limit, what, go }) {

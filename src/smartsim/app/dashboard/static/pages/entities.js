@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { go, href, useData, useNow, useShared } from "../context.js";
 import { NONE, clock, duration, number, plural } from "../format.js";
 import { HeatMap } from "../heat_map.js";
-import { Card, Letter, Loaded, Pager, State, rove } from "../parts.js";
+import { Card, Letter, Loaded, Name, Pager, State, rove } from "../parts.js";
 import { STATES } from "../states.js";
 
 const PAGE = 100;
@@ -163,7 +163,7 @@ function Table({ data, wishes, change, isBusy }) {
           ${data.rows.map(
             (row, index) => html`<tr key=${row.step}>
               <th scope="row"><a class="clip rove" tabindex=${index ? -1 : 0} title=${row.entity}
-                href=${href("entity", row.entity, { step: wishes.every_start && row.step })}>${row.entity}</a></th>
+                href=${href("entity", row.entity, { step: wishes.every_start && row.step })}><${Name} name=${row.entity} /></a></th>
               ${columns.map((column) => html`<td key=${column.sort} class=${column.isNumber ? "number" : ""}>${column.cell(row, now)}</td>`)}
             </tr>`,
           )}

@@ -4,7 +4,7 @@ import { html } from "../vendor/preact-htm.js";
 import { Chart } from "../chart.js";
 import { href, useData, useNow, useShared } from "../context.js";
 import { clock, duration, number, plural } from "../format.js";
-import { Card, EntityLink, Facts, Legend, Loaded, StateBar } from "../parts.js";
+import { Card, EntityLink, Facts, Legend, Loaded, Name, StateBar } from "../parts.js";
 
 const SHOWN_RUNS = 50;
 
@@ -13,7 +13,7 @@ export function OverviewPage() {
   if (!overview) return html`<h1>Overview</h1><p class="empty">Loading …</p>`;
   return html`
     <div class="page-head"><h1>Overview</h1></div>
-    ${overview.driver_gone && html`<${DriverGone} overview=${overview} />`}
+    ${overview.lost > 0 && html`<${DriverGone} overview=${overview} />`}
     <div class="stack">
       <div class="columns">
         <${Standing} overview=${overview} />
@@ -29,11 +29,9 @@ export function OverviewPage() {
   `;
 }
 
-function DriverGone({ overview }) {
-  const open = ["New", "Queued", "Running", "Paused"].reduce((sum, status) => sum + (overview.counts[status] ?? 0), 0);
-  if (!open) return null;
+function DriverGone({ overview: { driver_gone: isOver, lost } }) {
   return html`<p class="notice">
-    The driver has gone without recording the end of ${plural(open, "entity", "entities")}: they may run or not.
+    ${isOver ? "The driver" : "A driver"} has gone without recording the end of ${plural(lost, "entity", "entities")}: they may run or not.
     A driver that opens the experiment again takes over what still runs; ${" "}<code>smart ps</code>${" "}lists it.
   </p>`;
 }
@@ -76,7 +74,7 @@ function About({ overview }) {
         overview.drivers.length === 1 ? "Driver" : `Drivers (${overview.drivers.length})`,
         drivers.map(
           (driver) => html`<div key=${`${driver.host}/${driver.pid}/${driver.began_at}`}>
-            ${driver.host || "?"}, process ${driver.pid}${driver.smartsim && `, smartsim ${driver.smartsim}`}${" "}
+            ${driver.experiment !== overview.experiment && `${driver.experiment}: `}${driver.host || "?"}, process ${driver.pid}${driver.smartsim && `, smartsim ${driver.smartsim}`}${" "}
             <span class="muted">since ${clock(driver.began_at, now)}${driver.is_alive == null ? "" : `, ${alive[driver.is_alive]}`}</span>
           </div>`,
         ),
@@ -101,7 +99,7 @@ function Group({ group }) {
   const parameters = Object.entries(group.params);
   const values = ([name, all]) => `${name}: ${all.slice(0, 8).join(", ")}${all.length > 8 ? `, … (${all.length})` : ""}`;
   return html`<tr>
-    <th scope="row"><a class="clip" href=${href("entities", "", { group: group.name })} title=${group.name}>${group.name}</a></th>
+    <th scope="row"><a class="clip" href=${href("entities", "", { group: group.name })} title=${group.name}><${Name} name=${group.name} /></a></th>
     <td class="nowrap">${group.kind}</td>
     <td class="number">${number(group.members)}</td>
     <td><${StateBar} counts=${group.counts} /></td>

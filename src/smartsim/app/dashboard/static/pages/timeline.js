@@ -3,7 +3,7 @@
 import { html } from "../vendor/preact-htm.js";
 import { href, useData, useNow } from "../context.js";
 import { clock, duration } from "../format.js";
-import { Letter, Loaded, Pager, rove } from "../parts.js";
+import { Letter, Loaded, Name, Pager, rove } from "../parts.js";
 import { stateOf } from "../states.js";
 import { Filters, ask, asked } from "./entities.js";
 
@@ -67,7 +67,7 @@ function Lane({ bar, place, end, isFirst }) {
   const words = `${state.word}; waited ${duration(waitEnd - bar.submitted_at)}${ran}`;
   return html`<div class="lane" role="listitem">
     <a class="rove" tabindex=${isFirst ? 0 : -1} href=${href("entity", bar.entity, { step: bar.step })} title=${bar.entity}>
-      <${Letter} state=${state} /><span>${bar.entity}<span class="hidden">: ${words}</span></span>
+      <${Letter} state=${state} /><span><${Name} name=${bar.entity} /><span class="hidden">: ${words}</span></span>
     </a>
     <div class="track" title=${words}>
       ${waitEnd > bar.submitted_at && html`<span class="wait" style=${place(bar.submitted_at, waitEnd)} />`}
