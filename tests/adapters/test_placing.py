@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -433,13 +433,24 @@ def test_a_step_that_comes_to_wait_after_the_end_is_cancelled_too(site: Site) ->
 # Nodes that fail
 
 
+class Cancelling(ScriptedWorkloadManager):
+    """Tells of every end that somebody has cancelled the step, as Slurm's books do when a node is lost."""
+
+    def submit(self, steps: Sequence[Step], report: Report) -> None:
+        def told(name: str, event: JobEvent) -> None:
+            report(name, replace(event, cancelled_by="root") if isinstance(event, Ended) else event)
+
+        super().submit(steps, told)
+
+
 class Losing:
     """A site, of whose nodes some may have failed when that is asked."""
 
-    def __init__(self, *left: str) -> None:
+    def __init__(self, *left: str, inner: type[ScriptedWorkloadManager] = ScriptedWorkloadManager) -> None:
         self.left: Sequence[str] | None = left
         self.asked = 0
         self.site = site = Site()
+        site.inner = inner(site.clock.call_later, site.clock, site.script, machine=site.machine)
         self.manager = PlacingWorkloadManager(
             site.inner, NODES, "n1", site.files, SystemClock(), site.flavour, remaining=self.remaining
         )
@@ -467,8 +478,9 @@ class Losing:
         return event
 
 
-def test_nothing_is_placed_on_a_node_that_has_failed() -> None:
-    losing = Losing("n1")
+@pytest.mark.parametrize("inner", [ScriptedWorkloadManager, Cancelling])
+def test_nothing_is_placed_on_a_node_that_has_failed(inner: type[ScriptedWorkloadManager]) -> None:
+    losing = Losing("n1", inner=inner)
     site = losing.site
     site.scripts["a"] = Script(duration=10.0, returncode=-9)
     on_n2 = ResourceRequest(tasks=4, hosts=("n2",))
@@ -477,6 +489,7 @@ def test_nothing_is_placed_on_a_node_that_has_failed() -> None:
     site.clock.advance(10.0)
     ended = losing.ended("a")
     assert (ended.returncode, ended.reason) == (-9, "node failure: n2 failed while it ran there")
+    assert not ended.cancelled_by
     for name in ("large", "there"):
         ended = losing.ended(name)
         assert ended.returncode is None

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from browsers import DEADLINE, Watched, end, first_line, shoot, show
 
@@ -272,6 +272,26 @@ def test_a_lost_connection_is_said_and_comes_back(waves: Waves, serve: Callable[
     finally:
         page.close()
         wire.cut()
+
+
+def test_a_network_that_changes_in_between_does_no_harm(
+    waves: Waves, serve: Callable[..., str], browser: Browser
+) -> None:
+    page = browser.new_page()  # a request that fails is an error in its console
+    failed = []
+
+    def fail_first(route: Route) -> None:
+        if route.request.url in failed:
+            route.continue_()
+        else:
+            failed.append(route.request.url)
+            route.abort("addressunreachable")
+
+    page.route("**/api/overview", fail_first)
+    page.goto(serve(waves.directory))
+    expect(legend(page)).to_have_text(re.compile("4 running"))
+    assert failed
+    page.close()
 
 
 def be_seen(page: Page, *, is_seen: bool) -> None:

@@ -231,7 +231,9 @@ class PlacingWorkloadManager:
             other.report(other.name, Ended(self._clock.now(), None, str(error)))
         failed = [share.node for share in turn.lease.shares if share.node in lost]
         if failed:
-            event = replace(event, reason=f"node failure: {', '.join(failed)} failed while it ran there")
+            # Slurm's books may tell that the controller has cancelled it.
+            reason = f"node failure: {', '.join(failed)} failed while it ran there"
+            event = replace(event, reason=reason, cancelled_by="")
         self._turns.ended(turn)
         turn.report(turn.name, event)
         self._start_due()

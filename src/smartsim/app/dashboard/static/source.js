@@ -75,12 +75,13 @@ export class LiveSource {
 
   /** Stop or restart an entity; returns what was done, in words. */
   async command(action, entity) {
-    const request = fetch(`api/entities/${encodeURIComponent(entity)}/${action}`, {
+    const path = `api/entities/${encodeURIComponent(entity)}/${action}`;
+    const request = {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-Requested-With": "smartsim-dashboard" },
       body: JSON.stringify({ confirm: entity }),
-    });
-    return (await content(await reached(request))).done;
+    };
+    return (await answer(path, request, 1)).done;
   }
 
   /**
@@ -124,24 +125,31 @@ export class LiveSource {
       else if (value != null && value !== "" && value !== false) words.set(name, value === true ? "1" : value);
     }
     const question = words.size ? `?${words}` : "";
-    return content(await reached(fetch(`api/${path}${question}`, { signal, headers: { Accept: "application/json" } })));
+    return answer(`api/${path}${question}`, { signal, headers: { Accept: "application/json" } }, ATTEMPTS);
   }
 }
 
-async function reached(request) {
-  try {
-    return await request;
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The dashboard does not answer.", { cause: error });
+const ATTEMPTS = 3; // when its network changes, a browser ends the requests that are under way
+const PAUSE = 300; // milliseconds between two
+
+/** What the server answers to a request. */
+async function answer(path, request, attempts) {
+  for (let left = attempts - 1; ; left--) {
+    try {
+      return await content(await fetch(path, request));
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // `fetch` tells so of what the network does
+      if (!left) throw new Error("The dashboard does not answer.", { cause: error });
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
 }
 
-async function content(answer) {
-  const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return body;
-  if (answer.status === 401) throw new Error("This page has no valid token: open the URL that `smart dashboard` printed.");
-  throw new Error(body?.error || `The dashboard answered ${answer.status}.`);
+async function content(reply) {
+  if (reply.ok) return reply.json();
+  const body = await reply.json().catch(() => ({}));
+  if (reply.status === 401) throw new Error("This page has no valid token: open the URL that `smart dashboard` printed.");
+  throw new Error(body?.error || `The dashboard answered ${reply.status}.`);
 }
 
 /** The same answers out of the page itself. Nothing changes and nothing can be stopped. */
