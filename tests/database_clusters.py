@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import redis
 from servers import DEADLINE, Server, free_port, running_server
 from smartsim.domain.addresses import Address
 from smartsim.domain.slots import SLOTS, key_slot
+from waiting import wait_until
 
 
 @dataclass
@@ -167,14 +167,6 @@ def join(nodes: Sequence[Node]) -> None:
     for node, other in itertools.permutations(nodes, 2):
         _meet(node, other)
     wait_until(lambda: all(_complete(node, len(nodes)) for node in nodes))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds of servers that nothing tells us of: it is they who find one another."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "the nodes did not come to it"
-        time.sleep(0.02)
 
 
 def _meet(node: Node, other: Node) -> None:

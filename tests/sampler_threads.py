@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-_DEADLINE = 30.0
 _EARLIER: set[threading.Thread] = set()
 
 
@@ -23,16 +21,3 @@ def earlier_samplers() -> Iterator[None]:
 def samplers() -> list[threading.Thread]:
     """Return those that this test has started, and that run."""
     return [thread for thread in threading.enumerate() if thread.name == "smartsim-sampler" and thread not in _EARLIER]
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition.
-
-    Args:
-        condition: that is to come true.
-        what: is said if it does not in time.
-    """
-    deadline = time.monotonic() + _DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.001)

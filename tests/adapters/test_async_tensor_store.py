@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import redis
 
-from database_clusters import wait_until
 from servers import DEADLINE, Server, free_port, running_server, scripted_server
 from smartsim.adapters.tensors.async_resp import AsyncRespTensorStore
 from smartsim.domain.addresses import Address
@@ -30,6 +29,7 @@ from smartsim.domain.client_errors import (
 )
 from smartsim.ports.tensor_store import Command
 from tensor_stores import say, tensor_get, tensor_set
+from waiting import wait_until
 
 P = ParamSpec("P")
 

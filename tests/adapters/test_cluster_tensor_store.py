@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cluster_stores import get, opened_cluster_store, put
-from database_clusters import Cluster, name_of_slot, running_cluster, start_node, wait_until
+from database_clusters import Cluster, name_of_slot, running_cluster, start_node
 from servers import DEADLINE, free_port, running_server
 from smartsim.adapters.tensors.resp import RespTensorStore
 from smartsim.domain.addresses import Address
@@ -21,6 +21,7 @@ from smartsim.domain.client_errors import RedisConnectionError, RedisDatabaseErr
 from smartsim.domain.slots import key_slot
 from smartsim.ports.tensor_store import Command, Transaction
 from tensor_stores import Store
+from waiting import wait_until
 
 QUICK = ClientConfig(connecting=RetryPolicy(2 / 64, 1 / 64), commands=RetryPolicy(20, 1 / 64), socket_timeout=20)
 KEYS = [b"key%d" % number for number in range(40)]  # on all shards

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from cluster_stores import get, opened_cluster_store, put
-from database_clusters import Cluster, Node, name_of_slot, running_cluster, start_node, wait_until
+from database_clusters import Cluster, Node, name_of_slot, running_cluster, start_node
 from servers import DEADLINE
 from smartsim.domain.client_config import ClientConfig, RetryPolicy
 from smartsim.domain.client_errors import RedisDatabaseError
 from smartsim.ports.tensor_store import Command
 from tensor_stores import Store
+from waiting import wait_until
 
 PATIENT = ClientConfig(connecting=RetryPolicy(20, 1 / 64), commands=RetryPolicy(20, 1 / 64), socket_timeout=20)
 SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))

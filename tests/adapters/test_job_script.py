@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from smartsim.adapters.wlm import job_script
 from smartsim.adapters.wlm.job_script import Elements, MemberExit
 from smartsim.domain.errors import LauncherError
 from smartsim.domain.steps import Batch, Step
+from waiting import wait_until
 
 DEADLINE = 30.0
 NO_ARRAY = Elements()
@@ -84,8 +84,8 @@ class Job:
         self.file(name, job_script.STOP).write_bytes(job_script.stop_content(term, kill))
 
     def wait_for_start(self, name: str) -> int:
-        wait_for(lambda: self.file(name, job_script.STARTED).exists())
-        wait_for(lambda: job_script.parse_started(self.file(name, job_script.STARTED).read_bytes()) is not None)
+        wait_until(lambda: self.file(name, job_script.STARTED).exists())
+        wait_until(lambda: job_script.parse_started(self.file(name, job_script.STARTED).read_bytes()) is not None)
         found = job_script.parse_started(self.file(name, job_script.STARTED).read_bytes())
         assert found is not None
         return found.group
@@ -94,13 +94,6 @@ class Job:
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     return Job(tmp_path)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "this did not happen in time"
-        threading.Event().wait(0.005)
 
 
 def ended(process: subprocess.Popen[str]) -> int:
@@ -240,7 +233,7 @@ def test_one_member_is_stopped_while_others_go_on(job: Job) -> None:
     process = job.start(steps)
     job.wait_for_start("a")
     job.stop("a", 0.0, DEADLINE)
-    wait_for(job.file("a", job_script.EXIT).exists)
+    wait_until(job.file("a", job_script.EXIT).exists)
     assert not job.file("b", job_script.EXIT).exists()
     Path(steps[1].working_directory, "go").touch()
     assert ended(process) == 143
@@ -252,17 +245,17 @@ def test_a_member_that_does_not_listen_is_killed_with_all_that_it_started(job: J
     step = job.step("a", "/bin/sh", "-c", f"{shlex.join(STUBBORN)} & wait; while :; do sleep 1; done")
     process = job.start([step])
     group = job.wait_for_start("a")
-    wait_for(Path(step.working_directory, "ready").exists)
+    wait_until(Path(step.working_directory, "ready").exists)
     job.stop("a", 0.0, 0.3)
     assert ended(process) == 143  # the first shell heeds the SIGTERM
-    wait_for(lambda: not group_runs(group))
+    wait_until(lambda: not group_runs(group))
 
 
 def test_a_member_that_ignores_sigterm_is_killed_after_its_grace_period(job: Job) -> None:
     step = job.step("a", *STUBBORN)
     process = job.start([step])
     job.wait_for_start("a")
-    wait_for(Path(step.working_directory, "ready").exists)
+    wait_until(Path(step.working_directory, "ready").exists)
     job.stop("a", 0.0, 0.2)
     assert ended(process) == 137
     assert job.exit("a").returncode == -signal.SIGKILL
@@ -273,7 +266,7 @@ def test_a_stop_file_can_put_the_sigterm_off(job: Job) -> None:
     step = job.step("a", "/bin/sh", "-c", code)
     process = job.start([step])
     job.wait_for_start("a")
-    wait_for(Path(step.working_directory, "ready").exists)
+    wait_until(Path(step.working_directory, "ready").exists)
     job.stop("a", DEADLINE, 2 * DEADLINE)
     assert ended(process) == 4
 
@@ -293,7 +286,7 @@ def test_a_signal_of_the_scheduler_reaches_members_and_what_becomes_of_them_is_k
     steps = [job.step("saves", "/bin/sh", "-c", saves), job.step("dies", "/bin/sleep", "60")]
     process = job.start(steps)
     groups = [job.wait_for_start(step.name) for step in steps]
-    wait_for(Path(steps[0].working_directory, "ready").exists)
+    wait_until(Path(steps[0].working_directory, "ready").exists)
     if to_all:
         for group in (*groups, process.pid):
             os.killpg(group, signal.SIGTERM)
@@ -310,7 +303,7 @@ def test_a_stubborn_member_is_killed_at_its_time_although_the_scheduler_sent_a_s
     step = job.step("a", *STUBBORN)
     process = job.start([step])
     job.wait_for_start("a")
-    wait_for(Path(step.working_directory, "ready").exists)
+    wait_until(Path(step.working_directory, "ready").exists)
     job.stop("a", 0.0, 0.2)
     process.terminate()
     assert ended(process) == 137
@@ -341,7 +334,7 @@ def test_no_signal_goes_where_a_member_was_before_its_job_was_started_again(job:
     with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as other:
         job.file("a", job_script.STARTED).write_text(f"1700000000000000 {other.pid}\n")
         process = job.start([step])
-        wait_for(lambda: job.file("a", job_script.STARTED).stat().st_size == 0)
+        wait_until(lambda: job.file("a", job_script.STARTED).stat().st_size == 0)
         process.terminate()
         with open(step.stdout, "rb"):
             assert ended(process) == 143
@@ -358,7 +351,7 @@ def test_members_of_any_name_can_be_stopped_and_nothing_else_has_files(job: Job)
     for name in names:
         job.stop(name, 0.0, 5.0)
     for name in names:
-        wait_for(job.file(name, job_script.EXIT).exists)
+        wait_until(job.file(name, job_script.EXIT).exists)
     job.stop("last", 0.0, 5.0)
     assert ended(process) == 143
     assert {job.exit(name).returncode for name in names} == {-signal.SIGTERM}
@@ -388,7 +381,7 @@ def test_members_for_which_the_job_has_no_cpus_have_their_turn_later(job: Job, t
     job.wait_for_start("m0")
     job.wait_for_start("m1")
     job.stop("m3", 0.0, 0.0)
-    wait_for(lambda: job.file("m3", job_script.EXIT).exists())  # although others go on
+    wait_until(lambda: job.file("m3", job_script.EXIT).exists())  # although others go on
     assert not [name for name in ("m2", "m3", "m4") if job.file(name, job_script.STARTED).exists()]
     (job.directory / "release").touch()
     assert ended(process) == 143
@@ -427,7 +420,7 @@ def test_what_a_member_leaves_behind_ends_with_it(job: Job) -> None:
     process = job.start([job.step("a", "/bin/sh", "-c", "sleep 100 & exit 5")])
     group = job.wait_for_start("a")
     assert ended(process) == 5
-    wait_for(lambda: not group_runs(group))
+    wait_until(lambda: not group_runs(group))
 
 
 def test_a_job_that_is_started_again_runs_only_members_that_had_not_ended(job: Job) -> None:

@@ -6,8 +6,7 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from smartsim.adapters.wlm.local import LocalWorkloadManager
 from smartsim.domain.lifecycle import Ended, JobEvent, Refused, Started
 from smartsim.domain.steps import Step
+from waiting import wait_until
 
 DEADLINE = 30.0
 ECHO = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ), os.getcwd(), sys.stdin.read()], sys.stdout)"
@@ -74,13 +74,6 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
         if isinstance(events[0], Started):
             runner.ended(name)
     runner.manager.close()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "this did not happen in time"
-        threading.Event().wait(0.005)
 
 
 def is_alive(pid: int) -> bool:
@@ -142,7 +135,7 @@ def test_a_stop_reaches_grandchildren(runner: Runner) -> None:
     code = "sleep 100 & echo $! > child.pid; wait"
     runner.start(runner.step("a", "/bin/sh", "-c", code))
     pid_file = runner.directory / "child.pid"
-    wait_for(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+    wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
     grandchild = int(pid_file.read_text())
     runner.manager.stop(["a"], grace=DEADLINE)
     runner.ended("a")
@@ -154,7 +147,7 @@ def test_a_stop_kills_grandchildren_in_groups_of_their_own_that_ignore_it(runner
     stubborn = "sh -c 'trap \"\" TERM; echo $$ > child.pid; while :; do sleep 1; done' & wait"
     runner.start(runner.step("a", "/bin/bash", "-c", f"set -m; {stubborn}"))
     pid_file = runner.directory / "child.pid"
-    wait_for(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+    wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
     grandchild = int(pid_file.read_text())
     assert os.getpgid(grandchild) == grandchild
     runner.manager.stop(["a"], grace=0.2)
@@ -165,7 +158,7 @@ def test_a_stop_kills_grandchildren_in_groups_of_their_own_that_ignore_it(runner
 def test_a_program_may_clean_up_when_asked_to_end(runner: Runner) -> None:
     step = runner.step("a", "/bin/sh", "-c", 'trap "echo saved; exit 3" TERM; echo ready; while :; do sleep 0.01; done')
     runner.start(step)
-    wait_for(lambda: "ready" in Path(step.stdout).read_text())
+    wait_until(lambda: "ready" in Path(step.stdout).read_text())
     runner.manager.stop(["a"], grace=DEADLINE)
     assert runner.ended("a").returncode == 3
     assert Path(step.stdout).read_text() == "ready\nsaved\n"
@@ -238,7 +231,7 @@ def test_the_watching_thread_lives_as_long_as_steps_do(runner: Runner) -> None:
     assert len(threads()) == 1
     runner.manager.stop(["a"], grace=DEADLINE)
     runner.ended("a")
-    wait_for(lambda: not threads())
+    wait_until(lambda: not threads())
 
 
 def test_no_descriptors_are_left_over(runner: Runner) -> None:

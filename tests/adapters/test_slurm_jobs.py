@@ -3,9 +3,7 @@
 import logging
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from smartsim.adapters.wlm.srun import step_ids
 from smartsim.domain.lifecycle import Ended, Queued, Refused, Started, Suspended
 from smartsim.domain.steps import Batch, Step
 from smartsim.ports.workload_manager import WorkloadManager
+from waiting import wait_until
 
 DEADLINE = 60.0
 OVER_LIMIT = 200.0  # the controller looks for jobs over their time limit every half minute
@@ -41,13 +40,6 @@ def number_of(site: RealSite, name: str) -> str:
     event = site.of(name)[0]
     assert isinstance(event, Queued)
     return event.native_id
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "this did not happen in time"
-        threading.Event().wait(0.02)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,7 +66,7 @@ def site(slurm: Slurm, tmp_path: Path) -> Iterator[RealSite]:
     site = site_of(slurm, tmp_path)
     before = slurm.jobs()
     yield site
-    wait_for(lambda: not slurm.jobs() - before)
+    wait_until(lambda: not slurm.jobs() - before)
 
 
 @pytest.fixture
@@ -156,13 +148,13 @@ def test_who_cancelled_a_job_is_told(site: RealSite, manager: WorkloadManager, s
 def test_a_job_that_waits_and_one_that_runs_are_stopped(site: RealSite, manager: WorkloadManager, slurm: Slurm) -> None:
     manager.submit([site.step("waits", *SLEEPER, batch=job(site, "w", "--hold"))], site.report)
     manager.submit([site.step("runs", "/bin/sh", "-c", SAVES, batch=job(site, "r", "--mem=100"))], site.report)
-    wait_for((site.directory / "runs" / "ready.0").exists)
+    wait_until((site.directory / "runs" / "ready.0").exists)
     manager.stop(["waits", "runs"], grace=DEADLINE)
     for name, returncode in (("waits", None), ("runs", 3)):
         ended = site.ended(name)
         assert (ended.returncode, ended.cancelled_by, ended.reason) == (returncode, "", "")
     assert not [event for event in site.of("waits") if isinstance(event, Started)]
-    wait_for(lambda: not slurm.jobs() & {number_of(site, "waits"), number_of(site, "runs")})
+    wait_until(lambda: not slurm.jobs() & {number_of(site, "waits"), number_of(site, "runs")})
 
 
 def test_one_of_several_members_and_one_element_are_stopped_alone(site: RealSite, manager: WorkloadManager) -> None:
@@ -218,8 +210,8 @@ def test_a_controller_that_restarts_loses_nothing(
     with slurm.controller_stopped():
         go.touch()
         assert site.ended("ends").returncode == 4
-        wait_for(lambda: "slurm does not answer" in site.told())
-    wait_for(lambda: "slurm answers again" in site.told(logging.INFO))
+        wait_until(lambda: "slurm does not answer" in site.told())
+    wait_until(lambda: "slurm answers again" in site.told(logging.INFO))
     assert site.told().count("slurm does not answer") == 1
     assert not [event for event in site.of("stays") if isinstance(event, Ended)]
     manager.stop(["stays"], grace=DEADLINE)
@@ -240,7 +232,7 @@ def test_a_job_that_will_never_start_is_told_of(site: RealSite, manager: Workloa
     manager.submit([site.step("second", *SLEEPER, batch=job(site, "s", after))], site.report)
     slurm.cancel(number_of(site, "first"))
     site.ended("first")
-    wait_for(lambda: "(second) does not start: a job that it depends on" in site.told())
+    wait_until(lambda: "(second) does not start: a job that it depends on" in site.told())
 
 
 @pytest.mark.parametrize(
@@ -278,7 +270,7 @@ def test_paths_with_odd_characters_are_what_they_are(slurm: Slurm, tmp_path: Pat
     manager.submit([step], site.report)
     assert site.ended("a b").returncode == 5
     assert Path(step.stdout).read_text() == f"{step.working_directory}\n"
-    wait_for((directory / "a b.log").exists)
+    wait_until((directory / "a b.log").exists)
     manager.close()
 
 
@@ -300,7 +292,7 @@ def test_members_with_ranks_run_side_by_side_and_one_of_them_is_stopped_politely
     manager.submit(steps, site.report)
     for step in steps:
         for rank in range(2):
-            wait_for(Path(step.working_directory, f"ready.{rank}").exists)
+            wait_until(Path(step.working_directory, f"ready.{rank}").exists)
     manager.stop(["a"], grace=DEADLINE)
     assert site.ended("a").returncode == 3
     assert Path(steps[0].stdout).read_text() == "saved\nsaved\n"
@@ -332,7 +324,7 @@ def test_all_tasks_of_a_step_are_asked_to_end(site: RealSite, manager: WorkloadM
     step = ranks(site, "a", SAVES, allocation)
     manager.submit([step], site.report)
     for rank in range(2):
-        wait_for(Path(step.working_directory, f"ready.{rank}").exists)
+        wait_until(Path(step.working_directory, f"ready.{rank}").exists)
     manager.stop(["a"], grace=DEADLINE)
     ended = site.ended("a")
     assert (ended.returncode, ended.reason) == (3, "")
@@ -345,17 +337,17 @@ def test_no_task_outlives_a_step_that_does_not_listen(
     step = ranks(site, "a", STUBBORN, allocation)
     manager.submit([step], site.report)
     for rank in range(2):
-        wait_for(Path(step.working_directory, f"ready.{rank}").exists)
+        wait_until(Path(step.working_directory, f"ready.{rank}").exists)
     manager.stop(["a"], grace=0.5)
     assert site.ended("a").returncode == -signal.SIGKILL
-    wait_for(lambda: "a" not in step_ids(site.runner))
+    wait_until(lambda: "a" not in step_ids(site.runner))
     assert not site.told()
 
 
 def test_a_step_that_waits_for_room_is_stopped(site: RealSite, manager: WorkloadManager, allocation: str) -> None:
     first = ranks(site, "first", SAVES, allocation, "--exclusive", "--cpus-per-task=2")
     manager.submit([first], site.report)
-    wait_for(Path(first.working_directory, "ready.1").exists)
+    wait_until(Path(first.working_directory, "ready.1").exists)
     manager.submit([ranks(site, "second", SAVES, allocation, "--exclusive", "--cpus-per-task=2")], site.report)
     manager.stop(["second"], grace=DEADLINE)
     site.ended("second")
@@ -366,7 +358,7 @@ def test_a_step_that_waits_for_room_is_stopped(site: RealSite, manager: Workload
 def test_who_cancelled_a_step_is_told(site: RealSite, manager: WorkloadManager, slurm: Slurm, allocation: str) -> None:
     step = ranks(site, "a", SAVES, allocation)
     manager.submit([step], site.report)
-    wait_for(Path(step.working_directory, "ready.1").exists)
+    wait_until(Path(step.working_directory, "ready.1").exists)
     slurm.cancel(step_ids(site.runner)["a"][0])
     ended = site.ended("a")
     assert (ended.returncode, ended.cancelled_by) == (-signal.SIGKILL, "root")
@@ -391,7 +383,7 @@ def test_a_step_that_is_lost_with_its_node_has_not_ended_well(
     srun = ("srun", f"--jobid={granted.stderr.split()[-1]}", "--ntasks=1")
     step = site.step("a", "/bin/sh", "-c", SAVES, srun=srun)
     manager.submit([step], site.report)
-    wait_for(Path(step.working_directory, "ready.0").exists)
+    wait_until(Path(step.working_directory, "ready.0").exists)
     with slurm.node_down(node):
         ended = site.ended("a")
     assert ended.returncode != 0

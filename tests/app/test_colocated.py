@@ -29,6 +29,7 @@ from smartsim.app import colocated, colocated_supervisor
 from smartsim.app.colocated_start import prepare
 from smartsim.app.model import Model
 from smartsim.settings import RunSettings
+from waiting import wait_until
 
 DEADLINE = 60.0
 CPUS = sorted(os.sched_getaffinity(0))
@@ -103,14 +104,7 @@ class Node:
 
     def await_end(self) -> None:
         """Wait until nothing is left."""
-        wait_for(lambda: not self.processes())
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
+        wait_until(lambda: not self.processes())
 
 
 @pytest.fixture
@@ -297,10 +291,10 @@ class TestKilled:
         ranks = [node.start("sh", "-c", WAIT, ranks=2) for _ in range(2)]
         address = line_of(ranks[0])
         assert line_of(ranks[1]) == address
-        wait_for(lambda: any("smartsim.app.worker" in process.cmdline() for process in node.processes()))
+        wait_until(lambda: any("smartsim.app.worker" in process.cmdline() for process in node.processes()))
         node.find(kind).kill()
         if kind in ("supervisor", "server"):
-            wait_for(lambda: len(node.processes()) <= (kind == "server"))
+            wait_until(lambda: len(node.processes()) <= (kind == "server"))
             with database(address) as client, pytest.raises(redis.ConnectionError):
                 client.ping()
         else:
@@ -328,7 +322,7 @@ class TestKilled:
         line_of(rank)
         node.find("server").kill()
         error = node.directory / f"{socket.gethostname()}.error"
-        wait_for(error.exists)
+        wait_until(error.exists)
         assert "The database of m on" in error.read_text()
         assert "ended by SIGKILL while its application ran" in error.read_text()
         assert "ended by SIGKILL" in node.run("sh", "-c", "echo never", ranks=2)[2]
@@ -366,7 +360,7 @@ class TestKilled:
 
     def test_a_supervisor_that_is_killed_before_it_is_ready_is_replaced(self, node: Node, temporary: Path) -> None:
         ranks = [node.start("sh", "-c", WAIT, ranks=3) for _ in range(3)]
-        wait_for(node.processes)
+        wait_until(node.processes)
         for process in node.processes():
             process.kill()
         assert len({line_of(rank) for rank in ranks}) == 1
@@ -457,7 +451,7 @@ class TestWhatWasAskedFor:
         node = make(uds(threads_per_queue=2, intra_op_threads=3, inter_op_parallelism=4, maxmemory="77mb", debug=True))
         rank = node.start("sh", "-c", WAIT)
         address = line_of(rank)
-        wait_for(lambda: any("smartsim.app.worker" in process.cmdline() for process in node.processes()))
+        wait_until(lambda: any("smartsim.app.worker" in process.cmdline() for process in node.processes()))
         words = node.find("worker").cmdline()
         given = [words[words.index(option) + 1] for option in ("--threads", "--intra-op", "--inter-op")]
         assert given == ["2", "3", "4"]

@@ -29,6 +29,7 @@ from smartsim.app.drivers import driver_file, find_driver, record_driver
 from smartsim.database import Orchestrator
 from smartsim.error import SSUnsupportedError
 from smartsim.testing import InMemoryFileSystem
+from waiting import wait_until
 
 DEADLINE = 60.0
 LEASE = 0.5
@@ -98,13 +99,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         with contextlib.suppress(psutil.Error):
             if Path(process.cwd().removesuffix(" (deleted)")).is_relative_to(tmp_path):
                 process.kill()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
 
 
 def wait_ended(servers: list[int]) -> None:

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampler_threads import samplers, until
+from sampler_threads import samplers
 from smartsim.app.sampling import Pace, Sampler, Samples
 from smartsim.domain import record
 from smartsim.domain.errors import TelemetryError
 from smartsim.domain.metrics import JobsSampled
 from smartsim.ports.event_log import Record
 from smartsim.testing import InMemoryEventLog, VirtualClock
+from waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("earlier_samplers")
-DEADLINE = 30.0
 WEEK = 7 * 86400
 
 
@@ -55,15 +55,15 @@ def test_the_thread_ends_when_nothing_is_left_and_starts_anew() -> None:
     sampler.start()
     sampler.start()
     assert len(samplers()) == 1
-    until(lambda: len(taken.samples) >= 3, "nothing was sampled")
+    wait_until(lambda: len(taken.samples) >= 3, "nothing was sampled")
     source.there = False
-    until(lambda: samplers() == [], "the thread did not end")
+    wait_until(lambda: samplers() == [], "the thread did not end")
     before = len(taken.samples)
     sampler.start()
     assert samplers() == []
     source.there = True
     sampler.start()
-    until(lambda: len(taken.samples) >= before + 3, "nothing was sampled again")
+    wait_until(lambda: len(taken.samples) >= before + 3, "nothing was sampled again")
     sampler.close()
     assert samplers() == []
     sampler.start()
@@ -79,7 +79,7 @@ def test_others_are_told_at_each_start_and_before_each_look() -> None:
     source.there = True
     sampler.start()
     assert told[:2] == [0, 0]
-    until(lambda: len(taken.samples) >= 3, "nothing was sampled")
+    wait_until(lambda: len(taken.samples) >= 3, "nothing was sampled")
     sampler.close()
     assert told[:5] == [0, 0, 0, 1, 2]
 
@@ -91,7 +91,7 @@ def test_that_others_cannot_be_told_does_no_harm() -> None:
     taken = Taken()
     sampler = Sampler([Played()], taken.take, 0.001, fail)
     sampler.start()
-    until(lambda: len(taken.samples) >= 2, "nothing was sampled")
+    wait_until(lambda: len(taken.samples) >= 2, "nothing was sampled")
     sampler.close()
 
 
@@ -99,7 +99,7 @@ def test_a_thread_that_waits_ends_at_once() -> None:
     taken = Taken()
     sampler = Sampler([Played()], taken.take, interval=600)
     sampler.start()
-    until(lambda: bool(taken.samples), "nothing was sampled")
+    wait_until(lambda: bool(taken.samples), "nothing was sampled")
     sampler.close()
     assert samplers() == []
 
@@ -108,7 +108,7 @@ def test_samples_of_one_time_are_taken_together() -> None:
     taken = Taken()
     sampler = Sampler([Played(), Played(there=False), Played()], taken.take, interval=600)
     sampler.start()
-    until(lambda: bool(taken.samples), "nothing was sampled")
+    wait_until(lambda: bool(taken.samples), "nothing was sampled")
     sampler.close()
     assert len(taken.samples[0]) == 3
 
@@ -117,9 +117,9 @@ def test_something_that_fails_does_not_keep_others_from_being_looked_at(capsys: 
     broken, sound, taken = Played(error=RuntimeError("it is broken")), Played(), Taken()
     sampler = Sampler([broken, sound], taken.take, interval=0.001)
     sampler.start()
-    until(lambda: broken.looks >= 3 and sound.looks >= 3, "it gave up")
+    wait_until(lambda: broken.looks >= 3 and sound.looks >= 3, "it gave up")
     broken.error = None
-    until(lambda: any(len(samples) == 2 for samples in taken.samples), "it did not go on")
+    wait_until(lambda: any(len(samples) == 2 for samples in taken.samples), "it did not go on")
     sampler.close()
     assert capsys.readouterr().out.count("it is broken") == 1
 
@@ -140,7 +140,7 @@ def test_something_of_which_nobody_can_tell_whether_it_is_there_does_no_harm(
     assert "it is broken" in capsys.readouterr().out
     source.error = None
     sampler.start()
-    until(lambda: bool(taken.samples), "nothing was sampled")
+    wait_until(lambda: bool(taken.samples), "nothing was sampled")
     sampler.close()
 
 

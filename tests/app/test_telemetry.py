@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampler_threads import samplers, until
+from sampler_threads import samplers
 from smartsim import Experiment
 from smartsim.app.database_samples import tables
 from smartsim.app.telemetry import sampling_interval
@@ -19,6 +19,7 @@ from smartsim.client import Client
 from smartsim.database import Orchestrator
 from smartsim.entity import TelemetryConfiguration
 from smartsim.ports.database_server import ClientFacts, ServerUsage
+from waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("earlier_samplers")
 DEADLINE = 30.0
@@ -38,10 +39,10 @@ def test_a_database_is_sampled_while_it_runs(tmp_path: Path, monkeypatch: pytest
         exp.start(database)
         (outputs,) = tmp_path.glob(".smartsim/telemetry/study/*/database/orchestrator/orchestrator_0")
         counts = outputs / "client_count.csv"
-        until(lambda: counts.exists() and bool(rows(counts)), "there was no sample")
+        wait_until(lambda: counts.exists() and bool(rows(counts)), "there was no sample")
         before = int(rows(outputs / "client_count.csv")[0]["num_clients"])
         client = Client(False, database.get_address()[0])
-        until(
+        wait_until(
             lambda: int(rows(outputs / "client_count.csv")[-1]["num_clients"]) > before, "the client was never counted"
         )
         assert len(samplers()) == 1
@@ -61,7 +62,7 @@ def test_tables_are_only_kept_if_they_are_asked_for(tmp_path: Path) -> None:
         database = exp.create_database(port=0, interface="lo")
         assert not database.telemetry.is_enabled
         exp.start(database)
-        until((tmp_path / ".smartsim/metrics.jsonl").exists, "there was no sample")
+        wait_until((tmp_path / ".smartsim/metrics.jsonl").exists, "there was no sample")
     assert [path for name in NAMES for path in tmp_path.rglob(name)] == []
 
 

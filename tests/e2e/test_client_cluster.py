@@ -30,11 +30,12 @@ from client_calls import (
     storing,
     storing_programs,
 )
-from database_clusters import Cluster, Node, connect_node, wait_until
+from database_clusters import Cluster, Node, connect_node
 from old_clients.database import Database, cluster_mode, running_cluster, running_database
 from smartsim.app.client.interface import Interface
 from smartsim.client import AsyncClient, Client, Pipeline, RedisConnectionError, RedisReplyError, RedisRuntimeError
 from smartsim.domain.slots import key_slot
+from waiting import wait_until
 
 DEADLINE = 120.0
 DURABLE = ("--appendonly", "yes")

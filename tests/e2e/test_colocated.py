@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from smartsim import Experiment
 from smartsim.entity import Model
 from smartsim.error import SmartSimError
 from smartsim.status import SmartSimStatus
+from waiting import wait_until
 
 COMPLETED, CANCELLED, FAILED, RUNNING = (
     SmartSimStatus.STATUS_COMPLETED,
@@ -78,13 +78,6 @@ def errors(model: Model) -> str:
     return Path(model.path, f"{model.name}.err").read_text()
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
-
-
 def _is_done(exp: Experiment, member: Model) -> bool:
     return exp.finished(member) or Path(member.path, "done").exists()
 
@@ -140,7 +133,7 @@ def test_each_member_of_an_ensemble_has_its_own(exp: Experiment) -> None:
     exp.generate(ensemble)
     exp.start(ensemble, block=False)
     for member in ensemble.models:
-        wait_for(partial(_is_done, exp, member))
+        wait_until(partial(_is_done, exp, member))
     Path(ensemble.path, "go").touch()
     assert exp.wait(ensemble, timeout=DEADLINE) == [COMPLETED] * 4, errors(ensemble.models[0])
     assert len({output(member) for member in ensemble.models}) == 4
@@ -217,7 +210,7 @@ signal.pause()
     model = application(exp, "m", program)
     model.colocate_db_uds()
     exp.start(model, block=False)
-    wait_for(Path(model.path, "running").exists)
+    wait_until(Path(model.path, "running").exists)
     exp.stop(model)
     assert exp.get_status(model) == [CANCELLED]
     assert output(model) == "saved True"
@@ -229,10 +222,10 @@ def test_one_that_does_not_want_to_end_is_made_to(exp: Experiment, tmp_path: Pat
     model = application(exp, "m", program)
     model.colocate_db_tcp(port=0)
     exp.start(model, block=False)
-    wait_for(Path(model.path, "running").exists)
+    wait_until(Path(model.path, "running").exists)
     exp.stop(model, grace=0.2)
     assert exp.get_status(model) == [CANCELLED]
-    wait_for(lambda: processes_in(tmp_path) == [])
+    wait_until(lambda: processes_in(tmp_path) == [])
 
 
 def test_a_database_that_cannot_be_had_is_an_error_of_the_start(exp: Experiment, tmp_path: Path) -> None:
@@ -243,7 +236,7 @@ def test_a_database_that_cannot_be_had_is_an_error_of_the_start(exp: Experiment,
         bad.colocate_db_tcp(port=port)
         with pytest.raises(SmartSimError, match=f"The database of bad on .*port {port} of 127.0.0.1 is in use"):
             exp.start(good, bad)
-    wait_for(lambda: processes_in(tmp_path) == [])
+    wait_until(lambda: processes_in(tmp_path) == [])
     assert exp.get_status(good) == [CANCELLED]
     assert not Path(bad.path, "running").exists()
 
@@ -255,13 +248,13 @@ def test_the_report_names_the_database_that_died(
     model = application(exp, "m", WAIT_FOR_FILE + "raise SystemExit(4)")
     model.colocate_db_uds()
     exp.start(model, block=False)
-    wait_for(Path(model.path, "running").exists)
+    wait_until(Path(model.path, "running").exists)
     server = server_below(tmp_path)
     victim = server if kind == "server" else psutil.Process(server.ppid())
     victim.kill()
-    wait_for(lambda: not server.is_running())
+    wait_until(lambda: not server.is_running())
     if kind == "server":
-        wait_for(lambda: list(tmp_path.rglob("*.error")))
+        wait_until(lambda: list(tmp_path.rglob("*.error")))
     Path(model.path, "go").touch()
     assert exp.wait(model, timeout=DEADLINE) == [FAILED]
     report = capsys.readouterr().out
@@ -282,11 +275,11 @@ os.kill(os.getpid(), signal.SIGKILL)
     code = subprocess.run([sys.executable, "-c", driver], cwd=tmp_path, timeout=DEADLINE, check=False).returncode
     assert code == -signal.SIGKILL
     directory = tmp_path / "m"
-    wait_for((directory / "running").exists)
+    wait_until((directory / "running").exists)
     with redis.Redis(unix_socket_path=(directory / "m.out").read_text().strip().removeprefix("unix://")) as client:
         assert client.ping()
     (directory / "go").touch()
-    wait_for(lambda: processes_in(tmp_path) == [])
+    wait_until(lambda: processes_in(tmp_path) == [])
 
 
 def test_what_a_debugged_database_says_is_beside_the_model(exp: Experiment) -> None:

@@ -8,9 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from scripts import processes_in
 from smartsim import Experiment
 from smartsim.database import Orchestrator
 from smartsim.status import SmartSimStatus
+from waiting import wait_until
 
 DEADLINE = 60.0
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -94,15 +94,8 @@ def processes(database: Orchestrator, module: str) -> list[psutil.Process]:
     return found
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
 def the_worker(database: Orchestrator) -> psutil.Process:
-    until(lambda: processes(database, "smartsim.app.worker"), "there is no worker")
+    wait_until(lambda: processes(database, "smartsim.app.worker"), "there is no worker")
     (worker,) = processes(database, "smartsim.app.worker")
     return worker
 
@@ -167,14 +160,14 @@ def test_workers_end_with_a_server_that_dies(exp: Experiment, database: Orchestr
     os.kill(server, signal.SIGKILL)
     assert exp.wait(database, timeout=DEADLINE) == [SmartSimStatus.STATUS_FAILED]
     worker.wait(DEADLINE)
-    until(lambda: not processes_in(Path(database.path)), "something is left")
+    wait_until(lambda: not processes_in(Path(database.path)), "something is left")
 
 
 def test_the_data_outlive_what_keeps_the_workers(database: Orchestrator, client: redis.Redis) -> None:
     store(client, "m", blob(Linear()))
     (supervisor,) = processes(database, "smartsim.app.shard")
     supervisor.kill()
-    until(lambda: not processes(database, "smartsim.app.shard"), "it lives on")
+    wait_until(lambda: not processes(database, "smartsim.app.shard"), "it lives on")
     assert np.array_equal(run(client, "m"), 2 * X + 1)
     assert database.is_active()
 
@@ -205,8 +198,8 @@ def test_workers_that_cannot_even_be_started_are_tried_again(database: Orchestra
     with pytest.raises(redis.ResponseError, match=r"workers for CPU do not start: .*No such file or directory: .*log"):
         run(client, "m")
     elsewhere.rename(directory)
-    until(lambda: processes(database, "smartsim.app.worker"), "there is no worker again")
-    until(lambda: "unavailable" not in workers(client), "it is not available again")
+    wait_until(lambda: processes(database, "smartsim.app.worker"), "there is no worker again")
+    wait_until(lambda: "unavailable" not in workers(client), "it is not available again")
     assert np.array_equal(run(client, "m"), 2 * X + 1)
 
 
@@ -214,18 +207,18 @@ def test_a_worker_in_a_model_that_never_ends_ends_with_the_server(database: Orch
     worker = the_worker(database)
     (supervisor,) = processes(database, "smartsim.app.shard")
     supervisor.kill()  # it would kill the worker
-    until(lambda: not processes(database, "smartsim.app.shard"), "it lives on")
+    wait_until(lambda: not processes(database, "smartsim.app.shard"), "it lives on")
     worker.kill()
     secret = Path(database.path, "orchestrator_0_worker_password")
     command = [sys.executable, "-m", "smartsim.app.worker", database.get_address()[0], "--password-file", str(secret)]
     process = subprocess.Popen([*command, "--threads", "2"], stderr=subprocess.PIPE)  # no child of the database's step
     with process, ThreadPoolExecutor(1) as threads:
         try:
-            until(lambda: str(process.pid) in workers(client), "it does not connect")
+            wait_until(lambda: str(process.pid) in workers(client), "it does not connect")
             store(client, "endless", blob(Endless()))
             server = int(client.info("server")["process_id"])
             answer = threads.submit(run, client, "endless")
-            until(lambda: "running" in workers(client), "it does not run")
+            wait_until(lambda: "running" in workers(client), "it does not run")
             os.kill(server, signal.SIGKILL)
             assert isinstance(answer.exception(DEADLINE), redis.ConnectionError)
             assert process.wait(DEADLINE) == 0
@@ -241,7 +234,7 @@ def test_the_memory_of_a_job_is_given_back(database: Orchestrator, client: redis
     size = 256 << 20
     assert client.execute_command("AI.TENSORSET", "large", "FLOAT", size // 4) == b"OK"
     assert client.execute_command("AI.MODELEXECUTE", "m", "INPUTS", 1, "large", "OUTPUTS", 1, "larger") == b"OK"
-    until(lambda: worker.memory_info().rss < before + size // 2, "the worker keeps it")
+    wait_until(lambda: worker.memory_info().rss < before + size // 2, "the worker keeps it")
 
 
 def test_options_reach_the_workers_and_passwords_do_not_show(exp: Experiment) -> None:

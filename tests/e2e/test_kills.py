@@ -27,6 +27,7 @@ from ml_models import affine
 from smartsim.adapters.filesystem.posix import PosixFileSystem
 from smartsim.adapters.wlm.own import own_processes
 from smartsim.app.leftovers import Leftover, Server, find_leftovers
+from waiting import wait_until
 
 DEADLINE = 40.0
 MARK = "SMARTSIM_TEST_OF_KILLS"  # in the environment of everything that a round starts
@@ -94,13 +95,6 @@ while not pathlib.Path("../go").exists():
 """
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
 @dataclass
 class Round:
     """One experiment, to be killed.
@@ -137,7 +131,7 @@ class Round:
 
     def settle(self) -> None:
         """Wait until everything that runs is listed: what ends, or becomes another program, takes a moment."""
-        until(lambda: not self.unlisted(), "something runs and is not listed")
+        wait_until(lambda: not self.unlisted(), "something runs and is not listed")
 
     def reap(self) -> None:
         """End what is listed, and see that nothing is left."""
@@ -146,7 +140,7 @@ class Round:
         if paths:
             ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
             assert ended.returncode == 0, ended.stdout + ended.stderr
-        until(lambda: not self.processes(), "something is left")
+        wait_until(lambda: not self.processes(), "something is left")
 
     def servers(self) -> dict[str, Server]:
         """Return its servers by the names of their shards; by that of the model for colocated ones."""
@@ -162,7 +156,7 @@ class Round:
                 found[:] = [each for each in beside.children(recursive=True) if "smartsim.app.worker" in each.cmdline()]
             return bool(found)
 
-        until(look, f"{server} has no worker")
+        wait_until(look, f"{server} has no worker")
         return found[0]
 
     def rank(self, model: str) -> psutil.Process:
@@ -178,7 +172,7 @@ class Round:
             return int(path.read_text() or 0) if path.exists() else 0
 
         before = rounds()
-        until(lambda: rounds() >= before + 2, f"{model} works no more")
+        wait_until(lambda: rounds() >= before + 2, f"{model} works no more")
 
 
 SERVERS = ("grid_0", "grid_1", "grid_2", "store_0")
@@ -294,7 +288,7 @@ def test_what_dies_is_named_and_the_rest_goes_on(begin: Callable[[], Round], num
     (said,) = (round_.path / "far" / "far.out").read_text().splitlines()
     assert said.startswith(f"lost {lost} ")
     assert victims.address in said
-    until(lambda: not round_.processes(), "something is left")
+    wait_until(lambda: not round_.processes(), "something is left")
 
 
 @pytest.mark.parametrize("number", range(2))
@@ -308,7 +302,7 @@ def test_what_a_killed_driver_leaves_is_listed_and_ended(begin: Callable[[], Rou
     round_.wait_for_work("far")
     round_.settle()
     # The database of a rank that was killed ends by itself.
-    until(lambda: set(round_.servers()) == set(SERVERS) - {victims.shard}, "a database stays")
+    wait_until(lambda: set(round_.servers()) == set(SERVERS) - {victims.shard}, "a database stays")
     listed = {(found.kind, found.name): found.driver for found in round_.listed()}
     databases = {"grid", "store"} if victims.shard != "store_0" else {"grid"}
     expected = {("database", name) for name in databases} | {("application", name) for name in ("far", victims.orphan)}
@@ -332,5 +326,5 @@ def test_anything_may_be_killed_at_any_time(begin: Callable[[], Round], number: 
         assert round_.driver.returncode == 0 or re.search(r"Error: .*(grid|store|near|far)", output)
         return
     round_.settle()
-    until(lambda: {found.kind for found in round_.listed()} <= {"database"}, "an application does not end")
+    wait_until(lambda: {found.kind for found in round_.listed()} <= {"database"}, "an application does not end")
     round_.reap()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from smartsim.client import Client, Dataset
 from smartsim.database import Orchestrator
 from smartsim.domain.tensor_types import WIRE_NAMES
 from smartsim.status import SmartSimStatus
+from waiting import wait_until
 
 DEADLINE = 60.0
 TENSORS = 24  # enough for some in every shard
@@ -101,13 +101,6 @@ def content(port: int) -> dict[bytes, Any]:
             else:
                 found[key] = client.hgetall(key) if kind == b"hash" else client.lrange(key, 0, -1)
     return found
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
 
 
 def info(database: Orchestrator, section: str) -> Iterator[dict[str, Any]]:

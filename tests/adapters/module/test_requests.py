@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import redis
 
-from module_server import DEADLINE, Server
+from module_server import Server
 from scripted_worker import Item, Output, Peer, ScriptedWorker, store
 from servers import free_port
+from waiting import wait_until
 
 RUN = ("AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 1, "b")
 
@@ -36,13 +37,6 @@ def store_model(server: Server, *words: Any) -> None:
 def facts(db: redis.Redis, key: str = "m") -> dict[bytes, Any]:
     info = db.execute_command("AI.INFO", key)
     return dict(zip(info[::2], info[1::2], strict=True))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @contextmanager

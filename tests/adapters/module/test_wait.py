@@ -11,19 +11,13 @@ from typing import Any
 import pytest
 import redis
 
-from module_server import DEADLINE, Server
+from module_server import Server
 from scripted_worker import Output, Peer, ScriptedWorker, store
 from servers import free_port
+from waiting import wait_until
 
 HOUR = 60 * 60 * 1000
 TENSOR = ["UINT8", 1, "BLOB", b"1"]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def blocked(db: redis.Redis) -> int:

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from database_clusters import Cluster, name_of_slot, running_cluster, wait_until
+from database_clusters import Cluster, name_of_slot, running_cluster
 from dataset_calls import CONFIG, ClusterOfOne, Watched, ask, get, make_dataset, put, state, there
 from servers import DEADLINE
 from smartsim.adapters.tensors.resp import RespTensorStore
@@ -22,6 +22,7 @@ from smartsim.app.client.datasets import (
 from smartsim.domain.client_errors import RedisRuntimeError
 from smartsim.domain.slots import key_slot
 from smartsim.ports.tensor_store import Request, TensorStore
+from waiting import wait_until
 
 # --- clusters
 
