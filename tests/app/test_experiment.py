@@ -1,5 +1,6 @@
 """Experiments with the real adapters on this machine."""
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -331,6 +332,33 @@ def test_who_waits_in_another_thread_learns_of_a_launch_that_failed(exp: Experim
         exp.start(missing)
     waiting.join(timeout=30.0)
     assert not waiting.is_alive()
+
+
+def test_who_waits_for_a_job_has_been_told_of_its_end(exp: Experiment) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    class Slow(logging.Handler):
+        """A terminal that takes its time."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if "STATUS_COMPLETED" in record.getMessage():
+                begun.set()
+                assert goes_on.wait(60.0)
+                told.append(record.getMessage())
+
+    model = exp.create_model("m", exp.create_run_settings("true"))
+    terminal = Slow()
+    logging.getLogger("SmartSim").addHandler(terminal)
+    try:
+        exp.start(model, block=False)
+        assert begun.wait(60.0)
+        threading.Timer(0.2, goes_on.set).start()
+        exp.wait(model, timeout=60.0)
+        assert len(told) == 1
+    finally:
+        goes_on.set()
+        logging.getLogger("SmartSim").removeHandler(terminal)
 
 
 def test_one_entity_started_by_two_threads_runs_once(exp: Experiment) -> None:

@@ -152,7 +152,7 @@ def test_the_password_is_nowhere_but_in_its_file(
     shown += "".join(capfd.readouterr())
     paths = [path for path in tmp_path.rglob("*") if path.is_file()]
     secrets = {path.read_text().strip(): path for path in paths if path.name.endswith("password")}
-    assert len(secrets) == 2 + 6
+    assert len(secrets) == 2 + 2 * 6  # of the worker and the observer of each server
     assert {path.stat().st_mode & 0o777 for path in secrets.values()} == {0o600}
     assert len(list(tmp_path.rglob("*.rdb"))) == 3
     contents = {str(path): path.read_bytes() for path in paths if path not in secrets.values()} | processes

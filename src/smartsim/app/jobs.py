@@ -89,6 +89,7 @@ class Jobs:
         self._latest: dict[str, Job] = {}
         self._finished: list[Job] = []
         self._active_applications = 0
+        self._announcing = 0  # jobs that have ended, of which not everybody has been told
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Start jobs, in order. Those that are stopped before their turn has come are not started, and have ended.
@@ -211,7 +212,8 @@ class Jobs:
 
     def _wait(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
         with self._changed:
-            holds = self._clock.wait_until(self._changed, predicate, timeout)
+            # Who waits for a job is to read of its end before going on.
+            holds = self._clock.wait_until(self._changed, lambda: not self._announcing and predicate(), timeout)
         self._recorder.flush()  # who waited finds in the record what it waited for
         return holds
 
@@ -245,17 +247,20 @@ class Jobs:
                 # The thread that reports is the workload manager's: it must go on to the next event.
                 get_logger(__name__).error(f"{job}: {error}")
                 return
+            is_over = job.state.is_final
+            self._announcing += is_over
         if SendStop() in effects:
             self._manager.stop([step], GRACE)
-        if Announce() in effects:
-            try:
+        try:
+            if Announce() in effects:
                 self._announce(job)
-            except Exception as error:  # noqa: BLE001 - others wait for this thread, and for the job
-                get_logger(__name__).warning(f"{job} has ended, of which not all can be told: {error}")
-        if job.state.is_final:
-            # Only now: who waits for the job is to read of its end before going on.
-            with self._changed:
-                self._changed.notify_all()
+        except Exception as error:  # noqa: BLE001 - others wait for this thread, and for the job
+            get_logger(__name__).warning(f"{job} has ended, of which not all can be told: {error}")
+        finally:
+            if is_over:
+                with self._changed:
+                    self._announcing -= 1
+                    self._changed.notify_all()
 
     def _advance(self, job: Job, event: JobEvent | StopRequested) -> tuple[Effect, ...]:
         """Let something happen to a job, and record it; called with the lock held."""
