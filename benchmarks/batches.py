@@ -156,7 +156,6 @@ def main() -> None:
     """Start a shard, measure, print."""
     quick = "--quick" in sys.argv[1:]
     print(machine())
-    rows: list[list[object]] = []
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         loads = {"ranks": ranks, "connections": connections(Path(directory, "load"))}
@@ -168,13 +167,20 @@ def main() -> None:
             row = np.random.default_rng(number).random((1, ml_models.FEATURES), dtype=np.float32)
             bench.client.put(f"in{number}", row)
         for backend in BACKENDS[:1] if quick else BACKENDS:
-            rows += bench.rows(backend, loads, 1 if quick else 3, 0.5 if quick else 1.0)
+            show(list(bench.rows(backend, loads, 1 if quick else 3, 0.5 if quick else 1.0)))
+
+
+def show(rows: list[list[object]]) -> None:
+    """Print what one backend does."""
     print()
     headers = ["backend", "clients", "kind", "batches", "requests /s", "gain", "together", "server us", "worker us"]
     print(tabulate(rows, headers, floatfmt=("", "", "", "", ".0f", ".2f", ".1f", ".1f", ".1f")))
     for framework, clients, name, batches, _, gain, *_ in rows:
         if clients == CLIENTS[-1] and batches != "off":
-            print(f"{framework}, {clients} {name}, {batches}: gain {gain:.1f} (target: at least {TARGET_GAIN:.0f})")
+            print(
+                f"{framework}, {clients} {name}, {batches}: gain {gain:.1f} (target: at least {TARGET_GAIN:.0f})",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

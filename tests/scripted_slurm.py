@@ -59,7 +59,8 @@ class Job:
     @property
     def directory(self) -> str:
         """Where its members' files are."""
-        return self.script.removesuffix(".sh") + ".d"
+        beside = posixpath.dirname(self.script)  # as of an array
+        return beside if beside.endswith(".d") else self.script.removesuffix(".sh") + ".d"
 
     def later(self, delay: float, action: Callable[[], None]) -> None:
         """Have something happen."""

@@ -1,6 +1,7 @@
 """What becomes of steps in jobs, on a Slurm that does in virtual time what a test has planned."""
 
 import math
+import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pytest
@@ -359,6 +360,23 @@ def test_elements_of_an_array_are_told_apart(world: World) -> None:
     queued = [world.of(f"m{index}")[0] for index in range(3)]
     assert [event.native_id for event in queued if isinstance(event, Queued)] == ["1_0", "1_1", "1_2"]
     assert "--jobs=1" in {argv[-1] for _, argv in world.commands if argv[0] == "squeue"}
+
+
+def test_what_is_copied_for_each_element_does_not_grow_with_the_array(world: World) -> None:
+    sizes = []
+    for count in (2, 100):
+        batch = world.batch(f"array{count:03}", array=True)
+        names = [f"m{count}_{index}" for index in range(count)]
+        world.plan = runs_until(2.0, *names)
+        world.manager().submit([world.step(name, batch) for name in names], world.report)
+        assert {world.ended(name).returncode for name in names} == {0}
+        submitted = list(world.jobs.values())[-1].script
+        sizes.append(len(world.files.read(submitted)))
+        assert posixpath.basename(submitted) == posixpath.basename(batch.script)  # by which schedulers call a job
+        assert f". {posixpath.dirname(submitted)}/script\n".encode() in world.files.read(submitted)
+        for path in (batch.script, f"{batch.directory}/script"):
+            assert f"member {count - 1} m{count}_{count - 1} ".encode() in world.files.read(path)
+    assert sizes[1] - sizes[0] <= len("0-99") - len("0-1")
 
 
 def test_an_array_of_one_step_is_a_plain_job(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 120.0  # seconds that a scheduler has to accept a job: a busy one lets its commands wait
 _OWN = 0o700
+_WHOLE = "script"  # as others end in .sh
 
 
 def submit(
@@ -41,12 +43,13 @@ def submit(
         files.make_directory(batch.directory, _OWN)
         files.make_directory(posixpath.dirname(batch.script))
         files.write(batch.script, text.encode(), _OWN)
+        submitted = _short(batch, text, scheduler.header(batch, len(members)), files) if batch.array else batch
     except (OSError, UnicodeError) as error:
         raise LauncherError(
             f"Cannot write the script of job {batch.name}, {batch.script}: {error}. Choose a directory that can be "
             "written, or correct its permissions"
         ) from error
-    command = scheduler.submission(batch, len(members))
+    command = scheduler.submission(submitted, len(members))
     try:
         answer = runner.run(command, _TIMEOUT)
         return scheduler.job_id(answer)
@@ -61,6 +64,18 @@ def submit(
         if isinstance(error, LauncherError):
             raise ShellError(f"Job {batch.name} was not accepted", command, str(error)) from error
         raise
+
+
+def _short(batch: Batch, text: str, header: Sequence[str], files: FileSystem) -> Batch:
+    """Write a script of a few lines that reads that of an array, and return the job with it.
+
+    A scheduler copies the script for each element, from machine to machine: with the lines of all members, that would
+    be an amount which grows with their square. What is read is a copy, as a job's script does not change any more.
+    """
+    whole, short = (posixpath.join(batch.directory, name) for name in (_WHOLE, posixpath.basename(batch.script)))
+    files.write(whole, text.encode(), _OWN)
+    files.write(short, "\n".join([*header, f". {shlex.quote(whole)}", ""]).encode(), _OWN)
+    return replace(batch, script=short)
 
 
 def script(batch: Batch, members: Sequence[Step], scheduler: Scheduler) -> str:
