@@ -401,7 +401,8 @@ def test_a_driver_that_is_killed_leaves_a_record_that_can_be_read(tmp_path: Path
         for _ in range(starts):
             next(lines)
         deadline = time.monotonic() + DEADLINE
-        while not record_of(tmp_path).exists():
+        # Between the making of the file and its first line there is a moment.
+        while not (record_of(tmp_path).exists() and record_of(tmp_path).stat().st_size):
             assert time.monotonic() < deadline
         driver.kill()
     history = history_of(tmp_path)
