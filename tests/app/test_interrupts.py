@@ -202,7 +202,8 @@ def test_an_exception_in_a_context_stops_everything(tmp_path: Path, where: str) 
 def work():
     with exp:
         exp.start(model, database, block=False)
-        while not (__import__("pathlib").Path(sys.argv[1]) / "m" / "pid").exists():
+        pid = __import__("pathlib").Path(sys.argv[1], "m", "pid")
+        while not (pid.exists() and pid.stat().st_size):
             pass
         raise RuntimeError("of the user")
 """
