@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -73,3 +74,11 @@ def processes_in(directory: Path) -> Sequence[str]:
         except psutil.Error:
             continue
     return found
+
+
+def kill_all_in(directory: Path) -> None:
+    """Kill what works in a directory or below it, also if that has been removed."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd().removesuffix(" (deleted)")).is_relative_to(directory):
+                process.kill()

@@ -19,7 +19,7 @@ import psutil
 import pytest
 import redis
 
-from scripts import processes_in
+from scripts import kill_all_in, processes_in
 from servers import scripted_server
 from smartsim import Experiment
 from smartsim.adapters.wlm.proc import identity
@@ -95,10 +95,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for driver in drivers:
         with driver.process:  # closes its streams
             driver.process.kill()
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if Path(process.cwd().removesuffix(" (deleted)")).is_relative_to(tmp_path):
-                process.kill()
+    kill_all_in(tmp_path)
 
 
 def wait_ended(servers: list[int]) -> None:

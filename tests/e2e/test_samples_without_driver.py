@@ -16,9 +16,11 @@ import psutil
 import pytest
 import redis
 
+from scripts import kill_all_in
 from smartsim import Experiment
 from smartsim.app.reading import ExperimentReader
 from smartsim.domain.metrics_history import MetricsHistory
+from waiting import wait_until
 
 DEADLINE = 60.0
 LOOKS = 4  # of one that must not sample: enough for it to have done so
@@ -85,20 +87,18 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     for driver in drivers:
         with driver.process:  # closes its streams
             driver.process.kill()
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if Path(process.cwd().removesuffix(" (deleted)")).is_relative_to(tmp_path):
-                process.kill()
+    kill_all_in(tmp_path)
 
 
 def until(directory: Path, condition: Callable[[MetricsHistory], bool], what: str) -> MetricsHistory:
     """Wait until an experiment's samples, as readers see them, say something."""
     reader = ExperimentReader(str(directory))
-    deadline = time.monotonic() + DEADLINE
-    while not condition(reader.metrics):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
+
+    def holds() -> bool:
         reader.refresh()
+        return condition(reader.metrics)
+
+    wait_until(holds, what)
     return reader.metrics
 
 

@@ -30,6 +30,7 @@ from smartsim.adapters.tensors.exchange import (
     hangs_up,
     lost,
 )
+from smartsim.adapters.tensors.replies import gives_dataset
 from smartsim.adapters.tensors.sockets import (
     error_text,
     receive,
@@ -198,7 +199,7 @@ class TensorConnection(AbstractConnection):
             except (BrokenPipeError, ConnectionResetError) as error:
                 self._raise_last_words(sock, error)
             handed_over = 1
-            if command.words[0] == b"AI._DATASETGET":
+            if gives_dataset(command):
                 reply = self._receive_dataset(sock, command)
             else:
                 received = receive(sock, ROOM)
